@@ -1,0 +1,76 @@
+# The only commands; `make help` lists them. CI calls check and test.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# An index with another build of torch, such as https://download.pytorch.org/whl/cpu (no CUDA, 200 MB).
+TORCH_INDEX ?=
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format openapi bench train clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Install what is missing and start the service on http://127.0.0.1:8000
+	@exec $(BIN)/emserve up
+
+test: $(VENV)/.dev ## Run every test
+	$(BIN)/python -m pytest
+
+check: lint ## What CI checks besides the tests
+	@$(BIN)/python -m service.write_openapi $(VENV)/openapi.json
+	@cmp -s $(VENV)/openapi.json openapi/openapi.json || { \
+		echo "openapi/openapi.json is not what the code says: run 'make openapi' and look at the difference"; exit 1; }
+	@echo "all checks passed"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(VENV)/.dev ## Write openapi/openapi.json from the code
+	$(BIN)/python -m service.write_openapi openapi/openapi.json
+
+bench: $(VENV)/.dev ## Measure against the plain methods, side by side
+	$(BIN)/python -m benchmarks
+
+train: $(VENV)/.dev ## Train the starter model anew on generated images (about an hour on 2 cores)
+	$(BIN)/python -m training.pool training/runs/pool & \
+	$(BIN)/python -m training.train training/runs/starter && wait
+	$(BIN)/python -m training.release training/runs/starter
+	$(BIN)/python -m training.score mitonet@starter
+
+clean: ## Remove the virtual environment; data stays
+	rm -rf $(VENV)
+
+$(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/.venv
+	@$(call install,service$(comma)worker)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.venv
+	@$(call install,dev)
+	@touch $@ $(VENV)/.run
+
+comma := ,
+define install
+	echo "Installing emserve[$(1)] into $(VENV); this happens once"; \
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1' && \
+	if [ -n "$(TORCH_INDEX)" ]; then \
+		$(BIN)/pip install --quiet --progress-bar on --index-url $(TORCH_INDEX) -c constraints.txt torch; fi && \
+	$(BIN)/pip install --quiet --progress-bar on -c constraints.txt -e '.[$(1)]'
+endef
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer with its venv module is missing. On Debian and Ubuntu:"; \
+		echo "  sudo apt install -y python3 python3-venv"; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
