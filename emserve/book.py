@@ -1,0 +1,242 @@
+"""The job book: every job from acceptance to end. Storage holds the truth, Redis what is live."""
+
+import contextlib
+from datetime import UTC, datetime
+
+import obstore
+from obstore.store import ObjectStore
+from redis import Redis
+
+from emserve import storage
+from emserve.errors import BrokerUnavailable, EmserveError, JobLost, JobNotFound
+from emserve.ids import PATTERN
+from emserve.jobs import (
+    MAX_ATTEMPTS,
+    Attempt,
+    Job,
+    JobEnd,
+    JobPage,
+    JobRecord,
+    JobStatus,
+    JobWarning,
+    Problem,
+    QueuePlace,
+)
+from emserve.live import Filter, LiveBoard, LiveState
+from emserve.tickets import TicketQueue
+
+_LIVE_UNKNOWN = JobWarning(
+    code="live-state-unavailable", detail="The job queue cannot be reached; status and progress may be stale."
+)
+
+
+class JobBook:
+    """Accepts, reads, cancels and ends jobs. Its methods block; the API calls them in threads."""
+
+    def __init__(self, store: ObjectStore, redis: Redis) -> None:
+        self.store = store
+        self.live = LiveBoard(redis)
+        self.tickets = TicketQueue(redis)
+
+    # ---- acceptance -------------------------------------------------------------------------------
+
+    def accept(self, record: JobRecord) -> Job:
+        """Makes a job durable, lists it and queues it. After this returns, it is never lost."""
+        storage.create(self.store, storage.record_key(record.id), record.model_dump_json().encode())
+        try:
+            self.live.add(record, LiveState(status=JobStatus.QUEUED))
+            self.tickets.put(record.id)
+        except BrokerUnavailable:
+            # The caller hears that the job was not accepted, so it must not run later.
+            storage.remove_all(self.store, storage.job_prefix(record.id))
+            with contextlib.suppress(BrokerUnavailable):
+                self.live.forget(record.id)
+            raise
+        return self.read(record.id)
+
+    # ---- reading ----------------------------------------------------------------------------------
+
+    def record(self, job_id: str) -> JobRecord:
+        """What was accepted. Raises JobNotFound."""
+        if not PATTERN.fullmatch(job_id):
+            raise JobNotFound(job_id)
+        value = storage.read(self.store, storage.record_key(job_id))
+        if value is None:
+            raise JobNotFound(job_id)
+        return JobRecord.model_validate_json(value)
+
+    def end_of(self, job_id: str) -> JobEnd | None:
+        """How the job ended, or None while it has not."""
+        value = storage.read(self.store, storage.end_key(job_id))
+        return JobEnd.model_validate_json(value) if value else None
+
+    def read(self, job_id: str) -> Job:
+        """The job as the API shows it, links left out. Raises JobNotFound."""
+        record = self.record(job_id)
+        end = self.end_of(job_id)
+        return _ended(record, end) if end else self._unended(record)
+
+    def _unended(self, record: JobRecord) -> Job:
+        warnings = list(record.warnings)
+        place = None
+        try:
+            state = self.live.state(record.id)
+            if state is not None and state.status is JobStatus.QUEUED:
+                position = self.tickets.position(record.id)
+                place = QueuePlace(position=position or 0)
+        except BrokerUnavailable:
+            state = None
+            warnings.append(_LIVE_UNKNOWN)
+        state = state or LiveState(status=JobStatus.QUEUED)
+        status = state.status
+        if status.ended or (status is not JobStatus.CANCELLING and self.wants_cancel(record.id)):
+            status = JobStatus.CANCELLING  # the wish is there, its effect is not
+        return _shown(record, status, state.attempt).model_copy(
+            update={
+                "warnings": warnings,
+                "stage": state.stage,
+                "progress": state.progress,
+                "queue": place,
+                "started_at": state.started_at,
+            }
+        )
+
+    def page(self, chosen: Filter, before: str | None, size: int) -> JobPage:
+        """Jobs that pass the filter, newest first; the token is the last id when more may follow."""
+        ids = self.live.ids(chosen, before, size + 1)
+        jobs = []
+        for job_id in ids[:size]:
+            with contextlib.suppress(JobNotFound):  # removed since it was listed
+                jobs.append(self.read(job_id))
+        return JobPage(jobs=jobs, next_page_token=ids[size - 1] if len(ids) > size else None)
+
+    # ---- cancel -----------------------------------------------------------------------------------
+
+    def wants_cancel(self, job_id: str) -> bool:
+        return storage.exists(self.store, storage.cancel_key(job_id))
+
+    def cancel(self, job_id: str) -> tuple[Job, bool]:
+        """Marks the wish durably; a job that nobody works on ends at once.
+
+        Returns the job and whether the call changed anything.
+        """
+        job = self.read(job_id)
+        if job.status.ended:
+            return job, False
+        storage.create(self.store, storage.cancel_key(job_id), b"{}")
+        # Without the broker the wish stands in storage, and whoever has the job sees it there.
+        with contextlib.suppress(BrokerUnavailable):
+            if job_id not in self.tickets.leased():
+                self.finish(job_id, self.cancelled_end(job.attempt))
+                self.tickets.remove(job_id)
+        return self.read(job_id), True
+
+    # ---- what workers do --------------------------------------------------------------------------
+
+    def attempts(self, job_id: str) -> int:
+        """How many attempts were started and not given back."""
+        return len(storage.children(self.store, storage.attempts_prefix(job_id)))
+
+    def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
+        """Notes an attempt durably, before any work."""
+        number = self.attempts(job_id) + 1
+        attempt = Attempt(
+            number=number, execution_id=execution_id, worker=worker, started_at=datetime.now(UTC)
+        )
+        storage.create(
+            self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
+        )
+        self.report(
+            job_id, LiveState(status=JobStatus.RUNNING, attempt=number, started_at=attempt.started_at)
+        )
+        return attempt
+
+    def report(self, job_id: str, state: LiveState) -> None:
+        """Shows live state; a broker that is away costs the display, never the job."""
+        with contextlib.suppress(BrokerUnavailable):
+            self.live.put_state(job_id, state)
+
+    def finish(self, job_id: str, end: JobEnd) -> JobEnd:
+        """Ends a job, unless it has ended: the first end stands. Returns the one that stands."""
+        created = storage.create(self.store, storage.end_key(job_id), end.model_dump_json().encode())
+        standing = end if created else self.end_of(job_id) or end
+        self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
+        return standing
+
+    def lost(self, job_id: str, execution_id: str) -> None:
+        """After an attempt that died: queues the next one, or fails the job after the last."""
+        self.clear_attempt(job_id, execution_id)
+        self.resume(job_id)
+
+    def resume(self, job_id: str) -> None:
+        """Queues a job that has no end and no worker; ends it if that is due instead."""
+        made = self.attempts(job_id)
+        if self.wants_cancel(job_id):
+            self.finish(job_id, self.cancelled_end(made))
+        elif made >= MAX_ATTEMPTS:
+            self.finish(job_id, self.failed_end(JobLost(made), made))
+        else:
+            self.report(job_id, LiveState(status=JobStatus.QUEUED, attempt=made + 1))
+            self.tickets.put(job_id)
+
+    def give_back(self, job_id: str, execution_id: str) -> None:
+        """Queues a job again as if this attempt had not been."""
+        storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
+        self.resume(job_id)
+
+    def clear_attempt(self, job_id: str, execution_id: str) -> None:
+        """Removes what a dead attempt wrote, all but the note that it was made."""
+        prefix = storage.attempt_prefix(job_id, execution_id)
+        note = storage.attempt_key(job_id, execution_id)
+        with storage.storage_errors():
+            for batch in obstore.list(self.store, prefix + "/"):
+                paths = [each["path"] for each in batch if each["path"] != note]
+                if paths:
+                    obstore.delete(self.store, paths)
+
+    @staticmethod
+    def cancelled_end(attempt: int) -> JobEnd:
+        return JobEnd(
+            status=JobStatus.CANCELLED,
+            attempt=attempt,
+            execution_id=None,
+            started_at=None,
+            finished_at=datetime.now(UTC),
+        )
+
+    @staticmethod
+    def failed_end(error: EmserveError, attempt: int, started_at: datetime | None = None) -> JobEnd:
+        return JobEnd(
+            status=JobStatus.FAILED,
+            attempt=attempt,
+            execution_id=None,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+            error=Problem.of(error),
+        )
+
+
+def _shown(record: JobRecord, status: JobStatus, attempt: int) -> Job:
+    return Job(
+        id=record.id,
+        status=status,
+        attempt=attempt,
+        model=record.model,
+        params=record.params,
+        tags=record.tags,
+        warnings=record.warnings,
+        input=record.input,
+        created_at=record.created_at,
+    )
+
+
+def _ended(record: JobRecord, end: JobEnd) -> Job:
+    return _shown(record, end.status, end.attempt).model_copy(
+        update={
+            "warnings": [*record.warnings, *end.warnings],
+            "result": end.result,
+            "error": end.error,
+            "started_at": end.started_at,
+            "finished_at": end.finished_at,
+        }
+    )

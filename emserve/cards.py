@@ -1,0 +1,141 @@
+"""Model cards: what a model segments, how its input is prepared, where its weights come from."""
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emserve.errors import ModelMissing, UnknownModel
+
+PACKAGED_CARDS = Path(__file__).parent / "cards"
+STARTER = "starter"
+
+
+class ModelState(StrEnum):
+    """Whether a model can run."""
+
+    MISSING = "missing"  # the card is known, its weights are not installed
+    AVAILABLE = "available"  # weights are installed; the first job loads them
+    LOADED = "loaded"  # a live worker holds the model warm
+
+
+class Norms(BaseModel):
+    """Mean and standard deviation of the training images, as fractions of the data type's maximum."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+
+
+class Source(BaseModel):
+    """Where a model's weights come from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    publisher: str
+    url: str | None = None
+    record: str | None = None
+    """Number of the publisher's record."""
+    file: str | None = None
+    """Name of the weights' file in that record."""
+
+
+class ModelCard(BaseModel):
+    """One version of one model. Frozen: a job pins the card it was accepted with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
+    version: Annotated[str, Field(pattern="^[A-Za-z0-9._-]+$")]
+    title: str
+    description: str
+    class_names: dict[int, str]
+    """Class id (1 and up; 0 is background) to name."""
+    thing_list: list[int]
+    """Classes that have instances."""
+    norms: Norms
+    padding_factor: Annotated[int, Field(ge=1)]
+    """Images are padded at the bottom and right to a multiple of this."""
+    architecture: str
+    """Name of the network in the registry of workers.models."""
+    architecture_config: dict[str, Any] = {}  # the fields differ from one architecture to the next
+    native_pixel_size_nm: float | None = None
+    """Pixel size at which the weights do best."""
+    source: Source
+    licence: str
+    citation: str
+    weights_sha256: str | None = None
+    """SHA-256 of the safetensors file; known once it is installed."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def is_starter(self) -> bool:
+        return self.version == STARTER
+
+
+class Catalogue:
+    """The cards that this installation knows, packaged ones and those of the model folder.
+
+    A card is `<name>@<version>.json`; its weights lie beside it as `<name>@<version>.safetensors`.
+    """
+
+    def __init__(self, model_dir: Path, pins: dict[str, str] | None = None) -> None:
+        self._folders = (model_dir, PACKAGED_CARDS)
+        self._pins = pins or {}
+
+    @cached_property
+    def _cards(self) -> dict[str, ModelCard]:
+        cards: dict[str, ModelCard] = {}
+        for folder in reversed(self._folders):
+            for path in sorted(folder.glob("*.json")):
+                card = ModelCard.model_validate(json.loads(path.read_text()))
+                cards[card.id] = card
+        return cards
+
+    def cards(self) -> Iterable[ModelCard]:
+        """Every card, by name and version."""
+        return sorted(self._cards.values(), key=lambda card: (card.name, card.version))
+
+    def weights(self, card: ModelCard) -> Path | None:
+        """The installed weights of `card`, or None."""
+        for folder in self._folders:
+            path = folder / f"{card.id}.safetensors"
+            if path.is_file():
+                return path
+        return None
+
+    def find(self, reference: str) -> ModelCard:
+        """The card that `name` or `name@version` means, whether its weights are installed or not.
+
+        A bare name is its pinned version, else the released one if that is installed, else the starter.
+        """
+        name, _, version = reference.partition("@")
+        version = version or self._pins.get(name, "")
+        if version:
+            card = self._cards.get(f"{name}@{version}")
+            if card is None:
+                raise UnknownModel(reference, [card.id for card in self.cards()])
+            return card
+        candidates = [card for card in self.cards() if card.name == name]
+        if not candidates:
+            raise UnknownModel(reference, [card.id for card in self.cards()])
+        # Released versions sort before the starter, the newest first; an installed one wins.
+        candidates.sort(key=lambda card: card.version, reverse=True)
+        candidates.sort(key=lambda card: (self.weights(card) is None, card.is_starter))
+        return candidates[0]
+
+    def runnable(self, reference: str) -> ModelCard:
+        """As `find`, but only a card whose weights are installed."""
+        card = self.find(reference)
+        if self.weights(card) is None:
+            available = [card.id for card in self.cards() if self.weights(card)]
+            raise ModelMissing(card.id, available)
+        return card

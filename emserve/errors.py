@@ -1,0 +1,206 @@
+"""What can go wrong, one small class per cause; the message names the value, the limit and the remedy.
+
+Each class becomes one problem type of the API (RFC 9457); docs/problems.md explains them all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ErrorKind(StrEnum):
+    """Whose fault an error is."""
+
+    USER = "user"  # the request or the image; the same again fails again
+    SYSTEM = "system"  # the service; the same again may succeed
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault in a request: a JSON pointer (RFC 6901) to the value, and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class EmserveError(Exception):
+    """Base of everything that emserve raises on purpose. `str(error)` is fit for users."""
+
+    slug: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "The service failed"
+    status: ClassVar[int] = 500
+    kind: ClassVar[ErrorKind] = ErrorKind.SYSTEM
+
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class UserError(EmserveError):
+    """Base of what the caller can mend."""
+
+    slug = "bad-request"
+    title = "The request cannot be served"
+    status = 400
+    kind = ErrorKind.USER
+
+
+class InvalidRequest(UserError):
+    slug = "invalid-request"
+    title = "The request does not fit the contract"
+    status = 422
+
+
+class UnknownModel(UserError):
+    slug = "unknown-model"
+    title = "No such model"
+    status = 422
+
+    def __init__(self, reference: str, known: Sequence[str]) -> None:
+        detail = f"There is no model {reference!r}. Known models: {', '.join(known)}."
+        super().__init__(detail, errors=[FieldError("/model", detail)])
+
+
+class ModelMissing(UserError):
+    slug = "model-missing"
+    title = "The model's weights are not installed"
+    status = 422
+
+    def __init__(self, card_id: str, available: Sequence[str]) -> None:
+        detail = (
+            f"The weights of {card_id} are not installed on this server. "
+            f"Models that can run: {', '.join(available) or 'none'}."
+        )
+        super().__init__(detail, errors=[FieldError("/model", detail)])
+
+
+class MissingImage(UserError):
+    slug = "missing-image"
+    title = "The request carries no image"
+    status = 422
+
+
+class IncompleteUpload(UserError):
+    slug = "incomplete-upload"
+    title = "The upload ended early"
+    status = 400
+
+
+class UnsupportedMediaType(UserError):
+    slug = "unsupported-media-type"
+    title = "This kind of content is not accepted"
+    status = 415
+
+
+class UnreadableImage(UserError):
+    slug = "unreadable-image"
+    title = "The image cannot be read"
+    status = 422
+
+
+class UnsuitableImage(UserError):
+    slug = "unsuitable-image"
+    title = "The image is not a grey image that can be segmented"
+    status = 422
+
+
+class ImageTooLarge(UserError):
+    slug = "image-too-large"
+    title = "The image has too many pixels"
+    status = 422
+
+    def __init__(self, given: int, limit: int) -> None:
+        self.given = given
+        self.limit = limit
+        super().__init__(
+            f"The image has {given} pixels and this server takes at most {limit}. "
+            "Cut the image into parts or ask the operator to raise EMSERVE_MAX_PIXELS."
+        )
+
+
+class UploadTooLarge(UserError):
+    slug = "upload-too-large"
+    title = "The upload is too large"
+    status = 413
+
+    def __init__(self, given: int, limit: int) -> None:
+        super().__init__(
+            f"The upload has {given} bytes or more and this server takes at most {limit}. "
+            "Compress the image or ask the operator to raise EMSERVE_MAX_UPLOAD_BYTES."
+        )
+
+
+class JobNotFound(UserError):
+    slug = "job-not-found"
+    title = "No such job"
+    status = 404
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"There is no job {job_id!r}. GET /v1/jobs lists the jobs of this server.")
+
+
+class ResultNotReady(UserError):
+    slug = "result-not-ready"
+    title = "The job has not ended yet"
+    status = 409
+
+
+class NoResult(UserError):
+    """The job ended without a result; `str` is the reason."""
+
+    slug = "no-result"
+    title = "The job has no result"
+    status = 409
+
+
+class NotAcceptable(UserError):
+    slug = "not-acceptable"
+    title = "No such format"
+    status = 406
+
+
+class BrokerUnavailable(EmserveError):
+    slug = "broker-unavailable"
+    title = "The job queue cannot be reached"
+    status = 503
+
+
+class StorageUnavailable(EmserveError):
+    slug = "storage-unavailable"
+    title = "The storage cannot be reached"
+    status = 503
+
+
+class JobTimedOut(EmserveError):
+    slug = "job-timed-out"
+    title = "The job ran too long"
+
+    def __init__(self, limit_seconds: float) -> None:
+        super().__init__(
+            f"The job was stopped after {limit_seconds:g} s, the longest that this server lets a job run "
+            "(EMSERVE_JOB_TIMEOUT_SECONDS)."
+        )
+
+
+class OutOfMemory(EmserveError):
+    slug = "out-of-memory"
+    title = "The job needed too much memory"
+
+
+class JobLost(EmserveError):
+    slug = "job-lost"
+    title = "The job was lost too often"
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"The process that ran this job died {attempts} times. The server's log has the reason; "
+            "submit the image again once it is mended."
+        )
+
+
+class HelperDied(EmserveError):
+    """A helper process ended in mid-work; `str` says how."""
+
+    slug = "helper-died"
+    title = "A helper process of the service died"

@@ -1,0 +1,56 @@
+"""Which workers are alive: each renews an entry in Redis that expires without it."""
+
+from pydantic import BaseModel, ConfigDict
+from redis import Redis
+from rq.utils import as_text
+
+from emserve.tickets import broker_errors
+
+ALIVE_SECONDS = 15
+_NAMES = "emserve:workers"
+
+
+class WorkerEntry(BaseModel):
+    """One live worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    device: str
+    job_id: str | None = None
+    """What it works on."""
+    loaded: list[str] = []
+    """Ids of the models that it holds warm."""
+
+
+class Fleet:
+    """The live workers, as Redis knows them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def renew(self, entry: WorkerEntry) -> None:
+        with broker_errors(), self._redis.pipeline() as pipe:
+            pipe.set(_key(entry.name), entry.model_dump_json(), ex=ALIVE_SECONDS)
+            pipe.sadd(_NAMES, entry.name)
+            pipe.execute()
+
+    def leave(self, name: str) -> None:
+        with broker_errors(), self._redis.pipeline() as pipe:
+            pipe.delete(_key(name))
+            pipe.srem(_NAMES, name)
+            pipe.execute()
+
+    def workers(self) -> list[WorkerEntry]:
+        """The live ones by name; names whose entry expired are dropped."""
+        with broker_errors():
+            names = sorted(as_text(name) for name in self._redis.smembers(_NAMES))
+            values = self._redis.mget([_key(name) for name in names]) if names else []
+            gone = [name for name, value in zip(names, values, strict=True) if value is None]
+            if gone:
+                self._redis.srem(_NAMES, *gone)
+        return [WorkerEntry.model_validate_json(value) for value in values if value is not None]
+
+
+def _key(name: str) -> str:
+    return f"emserve:worker:{name}"

@@ -1,0 +1,18 @@
+"""Identifiers that sort by the time they were made (UUID version 7, RFC 9562)."""
+
+import os
+import re
+import time
+import uuid
+
+PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What every id in the API looks like."""
+
+
+def new_id() -> str:
+    """A UUIDv7 as text: 48 bits of milliseconds, then random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return str(uuid.UUID(int=value))

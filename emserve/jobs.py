@@ -1,0 +1,259 @@
+"""A job: what is asked, what is running, how it ended, and how it reads over HTTP."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from emserve.cards import ModelCard
+from emserve.errors import EmserveError, ErrorKind
+from emserve.params import Parameters
+
+SCHEMA_VERSION = 1
+MAX_ATTEMPTS = 3
+PROBLEM_PREFIX = "urn:emserve:problem:"
+
+Tags = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^:\s]+$")],
+        Annotated[str, Field(max_length=256)],
+    ],
+    Field(max_length=32),
+]
+
+
+class Frozen(BaseModel):
+    """Base of the records: immutable, closed."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class JobStatus(StrEnum):
+    """Where a job is between its acceptance and its end."""
+
+    QUEUED = "queued"  # accepted, waiting for a worker (again, after an attempt that was lost)
+    RUNNING = "running"  # a worker has it
+    CANCELLING = "cancelling"  # its owner wants it to stop, a worker still has it
+    SUCCEEDED = "succeeded"  # the result is complete
+    FAILED = "failed"  # `error` says why
+    CANCELLED = "cancelled"  # stopped at its owner's wish
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Stage(StrEnum):
+    """What a running job is doing."""
+
+    DECODE = "decode"  # reading pixels out of the file
+    INFER = "infer"  # the network's forward pass
+    GROUP = "group"  # pixels to centres, merging, measuring
+    TRACK = "track"  # matching objects from slice to slice
+    WRITE = "write"  # storing the result
+
+
+class Pointed(Frozen):
+    """One fault in a request."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Frozen):
+    """An error as RFC 9457 shapes it. `type` is stable; docs/problems.md explains each."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[Pointed] = []
+    request_id: str | None = None
+    kind: ErrorKind
+
+    @classmethod
+    def of(cls, error: EmserveError, *, instance: str | None = None, request_id: str | None = None) -> Self:
+        return cls(
+            type=PROBLEM_PREFIX + error.slug,
+            title=error.title,
+            status=error.status,
+            detail=str(error),
+            instance=instance,
+            errors=[Pointed(pointer=each.pointer, detail=each.detail) for each in error.errors],
+            request_id=request_id,
+            kind=error.kind,
+        )
+
+
+class JobWarning(Frozen):
+    """Something that its owner should know about a job that goes on all the same."""
+
+    code: str
+    detail: str
+
+
+class PinnedModel(Frozen):
+    """The very weights that a job runs with."""
+
+    name: str
+    version: str
+    sha256: str | None
+
+    @classmethod
+    def of(cls, card: ModelCard) -> Self:
+        return cls(name=card.name, version=card.version, sha256=card.weights_sha256)
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class ImageHeader(Frozen):
+    """What a file's header says of the grey image in it, the caller's corrections applied."""
+
+    format: str
+    """tiff, png or jpeg."""
+    shape: list[int]
+    """Of the grey image that will be segmented: height, width."""
+    axes: str
+    dtype: str
+    """A numpy data type: bool, uint8, uint16, int16 or float32."""
+    pixel_size_nm: list[float] | None
+    """Height and width of a pixel."""
+    pixel_size_source: str | None
+    """file, request, or null when the size is unknown."""
+    channel: int | None = None
+    """Which channel is taken, of a file with several."""
+
+
+class JobInput(Frozen):
+    """The uploaded file and what its header says."""
+
+    filename: str
+    bytes: int
+    sha256: str
+    shape: list[int]
+    axes: str
+    dtype: str
+    pixel_size_nm: list[float] | None
+    pixel_size_source: str | None
+
+    @property
+    def pixels(self) -> int:
+        count = 1
+        for side in self.shape:
+            count *= side
+        return count
+
+
+class JobRecord(Frozen):
+    """`job.json`: what was accepted. Written before the 202, never changed."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    model: PinnedModel
+    params: Parameters
+    tags: Tags
+    warnings: list[JobWarning]
+    input: JobInput
+    created_at: datetime
+
+
+class JobResult(Frozen):
+    """What a succeeded job has to show."""
+
+    objects: int
+    """How many objects the label map holds; for a semantic map, how many classes it shows."""
+    dtype: str
+    shape: list[int]
+    axes: str
+    downsampling: int
+    device: str
+    precision: str
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage."""
+
+
+class JobEnd(Frozen):
+    """`end.json`: how a job ended. The first writer wins and nobody changes it."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: JobStatus
+    attempt: int
+    execution_id: str | None
+    """Folder of the attempt that made the result."""
+    started_at: datetime | None
+    finished_at: datetime
+    result: JobResult | None = None
+    error: Problem | None = None
+    warnings: list[JobWarning] = []
+
+
+class Attempt(Frozen):
+    """`attempt.json`: one run of a job by one worker."""
+
+    number: int
+    execution_id: str
+    worker: str
+    started_at: datetime
+
+
+class Progress(Frozen):
+    """How far the current stage is."""
+
+    fraction: float
+    """Share of the whole job that is done, 0 to 1."""
+    done: int
+    total: int
+    unit: str
+    eta_seconds: float | None = None
+
+
+class QueuePlace(Frozen):
+    """How many jobs are ahead."""
+
+    position: int
+
+
+class Job(Frozen):
+    """A job as the API shows it."""
+
+    id: str
+    status: JobStatus
+    stage: Stage | None = None
+    attempt: int
+    model: PinnedModel
+    params: Parameters
+    tags: Tags
+    warnings: list[JobWarning]
+    input: JobInput
+    progress: Progress | None = None
+    queue: QueuePlace | None = None
+    result: JobResult | None = None
+    error: Problem | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    links: dict[str, str] = {}
+
+
+class JobPage(Frozen):
+    """One page of the list of jobs, newest first."""
+
+    jobs: list[Job]
+    next_page_token: str | None = None
+
+
+class ImageSource(Frozen):
+    """How to read a stored file's grey image: what the caller's parameters say of it."""
+
+    axes: str | None = None
+    channel: int | None = None
+    pixel_size_nm: list[float] | None = None
+
+    @classmethod
+    def of(cls, params: Parameters) -> Self:
+        return cls(axes=params.axes, channel=params.channel, pixel_size_nm=params.pixel_size_nm)

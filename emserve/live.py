@@ -1,0 +1,159 @@
+"""What Redis knows of jobs: the list's index, who is active, live status and progress.
+
+All of it can be rebuilt from storage, and is, when it is gone.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+from redis import Redis
+from rq.utils import as_text
+
+from emserve.jobs import JobRecord, JobStatus, Progress, Stage
+from emserve.tickets import broker_errors
+
+_INDEX = "emserve:jobs"  # sorted set, every score 0: ordered by id, which is ordered by time
+_ACTIVE = "emserve:active"  # set of jobs that have not ended
+_BUILT = "emserve:index-built"
+_CHUNK = 200
+
+
+class LiveState(BaseModel):
+    """One job's live state; what storage knows better is not here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: JobStatus
+    attempt: int = 1
+    stage: Stage | None = None
+    started_at: datetime | None = None
+    progress: Progress | None = None
+
+    @classmethod
+    def parse(cls, value: bytes | str) -> Self:
+        return cls.model_validate_json(value)
+
+
+class Filter(BaseModel):
+    """Which jobs a list shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: JobStatus | None = None
+    model: str | None = None
+    """A name, or a name@version."""
+    tag: tuple[str, str] | None = None
+    created_after: datetime | None = None
+
+
+class LiveBoard:
+    """Live state in Redis, one hash a job."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def add(self, record: JobRecord, state: LiveState) -> None:
+        """Lists a job; an active one is watched by the reconciler from here on."""
+        with broker_errors(), self._redis.pipeline() as pipe:
+            key = _key(record.id)
+            pipe.hset(key, "state", state.model_dump_json(exclude_none=True))
+            pipe.hset(key, "model", record.model.id)
+            for name, value in record.tags.items():
+                pipe.hset(key, f"tag:{name}", value)
+            pipe.zadd(_INDEX, {record.id: 0})
+            if state.status.ended:
+                pipe.srem(_ACTIVE, record.id)
+            else:
+                pipe.sadd(_ACTIVE, record.id)
+            pipe.execute()
+
+    def forget(self, job_id: str) -> None:
+        with broker_errors(), self._redis.pipeline() as pipe:
+            pipe.delete(_key(job_id))
+            pipe.zrem(_INDEX, job_id)
+            pipe.srem(_ACTIVE, job_id)
+            pipe.execute()
+
+    def state(self, job_id: str) -> LiveState | None:
+        with broker_errors():
+            value = self._redis.hget(_key(job_id), "state")
+        return LiveState.parse(value) if value else None
+
+    def put_state(self, job_id: str, state: LiveState) -> None:
+        with broker_errors(), self._redis.pipeline() as pipe:
+            pipe.hset(_key(job_id), "state", state.model_dump_json(exclude_none=True))
+            if state.status.ended:
+                pipe.srem(_ACTIVE, job_id)
+            pipe.execute()
+
+    def active(self) -> set[str]:
+        with broker_errors():
+            return {as_text(member) for member in self._redis.smembers(_ACTIVE)}
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the index is whole; not after the broker lost its data."""
+        with broker_errors():
+            return bool(self._redis.exists(_BUILT))
+
+    def mark_built(self) -> None:
+        with broker_errors():
+            self._redis.set(_BUILT, datetime.now(UTC).isoformat())
+
+    def acquire(self, name: str, owner: str, seconds: float) -> bool:
+        """Takes or keeps a lock that frees itself after `seconds`."""
+        key = f"emserve:lock:{name}"
+        with broker_errors():
+            taken = self._redis.set(key, owner, nx=True, px=int(seconds * 1000))
+            return bool(taken) or self._redis.get(key) == owner.encode()
+
+    def ids(self, chosen: Filter, before: str | None, count: int) -> list[str]:
+        """Ids of jobs that pass the filter, newest first, older than `before`."""
+        return list(islice(self._matching(chosen, before), count))
+
+    def _matching(self, chosen: Filter, before: str | None) -> Iterable[str]:
+        oldest = "-" if chosen.created_after is None else "[" + _first_id_after(chosen.created_after)
+        newest = "+" if before is None else f"({before}"
+        while True:
+            with broker_errors():
+                members = self._redis.zrevrangebylex(_INDEX, newest, oldest, start=0, num=_CHUNK)
+            ids = [as_text(member) for member in members]
+            yield from self._passing(chosen, ids)
+            if len(ids) < _CHUNK:
+                return
+            newest = f"({ids[-1]}"
+
+    def _passing(self, chosen: Filter, ids: list[str]) -> Iterable[str]:
+        if chosen.status is None and chosen.model is None and chosen.tag is None:
+            yield from ids
+            return
+        tag_field = f"tag:{chosen.tag[0]}" if chosen.tag else "tag:"
+        with broker_errors(), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hmget(_key(job_id), ["state", "model", tag_field])
+            rows = pipe.execute()
+        for job_id, (state, model, tag) in zip(ids, rows, strict=True):
+            if state is not None and _passes(chosen, LiveState.parse(state).status, model, tag):
+                yield job_id
+
+
+def _passes(chosen: Filter, status: JobStatus, model: bytes, tag: bytes | None) -> bool:
+    if chosen.status is not None and status is not chosen.status:
+        return False
+    if chosen.model is not None and chosen.model not in (model.decode(), model.decode().partition("@")[0]):
+        return False
+    return chosen.tag is None or (tag is not None and tag.decode() == chosen.tag[1])
+
+
+def _key(job_id: str) -> str:
+    return f"emserve:job:{job_id}"
+
+
+def _first_id_after(moment: datetime) -> str:
+    """The smallest UUIDv7 of that millisecond's successor, as far as it is fixed."""
+    milliseconds = int(moment.timestamp() * 1000) + 1
+    digits = f"{max(0, milliseconds):012x}"
+    return f"{digits[:8]}-{digits[8:]}"

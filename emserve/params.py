@@ -1,0 +1,67 @@
+"""The parameters of a segmentation job.
+
+Names, defaults and ranges are those of the empanada-napari graphical interface, which users of these
+models know (docs/api.md lists them beside each other).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Downsampling = Literal[1, 2, 4, 8, 16, 32, 64]
+AxisOrder = Annotated[str, Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"])]
+PixelSize = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+GreyRange = Annotated[tuple[float, float], Field(examples=[[0, 4095]])]
+
+
+class Parameters(BaseModel):
+    """What the caller may choose for one job; each default is what a bare request gets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    downsampling: Downsampling | Literal["auto"] = 1
+    """Inference runs at 1/n of the image's resolution, the labels come out at full resolution.
+    `auto` takes the power of two that brings the image's pixel size nearest to the size the model's
+    weights are at home with."""
+
+    confidence_thr: Annotated[float, Field(ge=0.1, le=0.9)] = 0.5
+    """A pixel is foreground when its semantic probability is at least this."""
+
+    center_confidence_thr: Annotated[float, Field(ge=0.05, le=0.9)] = 0.1
+    """A peak of the centre heat map is an object's centre when it is above this."""
+
+    min_distance_object_centers: Annotated[int, Field(ge=1, le=35)] = 3
+    """Side of the window, in heat-map pixels, in which only the highest centre survives."""
+
+    fine_boundaries: bool = False
+    """Group pixels at the network's full resolution instead of a quarter of it."""
+
+    semantic_only: bool = False
+    """Label pixels with their class and make no instances."""
+
+    fill_holes_in_segmentation: bool = False
+    """Fill background that an object encloses; pixels of other objects are left alone."""
+
+    min_size: Annotated[int, Field(ge=0)] = 0
+    """Drop objects with fewer pixels than this."""
+
+    min_extent: Annotated[int, Field(ge=0)] = 0
+    """Drop objects whose bounding box has a side shorter than this, in pixels."""
+
+    axes: AxisOrder | None = None
+    """Axis order of the file, where the file does not say it: Y, X, C or S (samples)."""
+
+    pixel_size_nm: (
+        Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None
+    ) = None
+    """Height and width of a pixel in nanometres, where the file does not say them or is wrong."""
+
+    channel: Annotated[int, Field(ge=0)] | None = None
+    """Which channel of a file with several is the grey image, from 0."""
+
+    intensity_range: Literal["dtype", "percentile"] | GreyRange = "dtype"
+    """Grey values that become 0 and 1 before the model's normalisation: the data type's range, the image's
+    1st and 99th percentiles, or two given values."""
+
+    invert: bool = False
+    """Turn dark into bright first, for data with the opposite contrast."""

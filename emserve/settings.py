@@ -1,0 +1,144 @@
+"""Every setting of the service, each also an environment variable with the prefix EMSERVE_."""
+
+import json
+import os
+from datetime import timedelta
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (104) allow
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. A wrong value stops the start with its name."""
+
+    model_config = SettingsConfigDict(env_prefix="EMSERVE_", frozen=True, use_attribute_docstrings=True)
+
+    host: str = "127.0.0.1"
+    """Address that the API listens on."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port that the API listens on; 0 takes a free one."""
+
+    allow_anonymous: bool = False
+    """Allow an address that other machines can reach although the API knows no keys yet."""
+
+    allowed_hosts: list[str] = []
+    """Host names, besides the loopback ones and the bound address, that requests may be addressed to."""
+
+    data_dir: Path = Path("data")
+    """Folder of everything that lasts: jobs, models, the embedded broker's file."""
+
+    redis: SecretStr | None = None
+    """URL of a Redis >= 5 or Valkey server; without it the service starts a Valkey of its own."""
+
+    storage: str | None = None
+    """URL of the storage of jobs, such as s3://bucket/prefix; the data folder without it."""
+
+    workers: Annotated[int, Field(ge=0, le=64)] = 1
+    """How many workers share each device."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:\d+)$")] = "auto"
+    """auto (every CUDA device, else the CPU), cpu, or one CUDA device."""
+
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of each worker; 0 divides the cores among the workers."""
+
+    model_dir: Path | None = None
+    """Folder of installed models; `models` in the data folder without it."""
+
+    model_pin: dict[str, str] = {}
+    """Version that a bare model name means, such as {"mitonet": "1"}."""
+
+    warm_models: list[str] = []
+    """Models that a worker loads when it starts."""
+
+    model_memory_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
+    """Most memory that the models kept warm may take on a device."""
+
+    job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
+    """Longest time that one attempt at a job may run."""
+
+    worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
+    """Most resident memory that a job's process may take; 0 for nine tenths of the machine's memory."""
+
+    max_pixels: Annotated[int, Field(gt=0)] = 4096 * 4096
+    """Largest 2D image, in pixels."""
+
+    max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3
+    """Largest upload, in bytes."""
+
+    decode_memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
+    """Address space of a process that reads or renders images."""
+
+    decode_seconds: Annotated[int, Field(gt=0)] = 600
+    """CPU time that reading or rendering one image may take."""
+
+    renderers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that read headers and render result formats for the API."""
+
+    max_wait_seconds: Annotated[int, Field(ge=0, le=600)] = 60
+    """Longest time that a request may wait for its job."""
+
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 30
+    """How long a stopping worker may finish its job before it gives it back."""
+
+    log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
+    """json, or console for people."""
+
+    @field_validator("data_dir", "model_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().resolve()
+
+    @property
+    def job_timeout(self) -> timedelta:
+        return timedelta(seconds=self.job_timeout_seconds)
+
+    @property
+    def models(self) -> Path:
+        return self.model_dir or self.data_dir / "models"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Where a running job keeps what it needs only while it runs."""
+        return self.data_dir / "scratch"
+
+    @property
+    def storage_url(self) -> str:
+        return self.storage or (self.data_dir / "store").as_uri()
+
+    @cached_property
+    def broker_socket(self) -> Path:
+        """The embedded broker's socket: in the data folder, or where its path is short enough to bind."""
+        path = self.data_dir / "broker" / "valkey.sock"
+        if len(os.fsencode(path)) < _SOCKET_PATH_LIMIT:
+            return path
+        digest = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(gettempdir()) / f"emserve-{os.getuid()}-{digest}" / "valkey.sock"
+
+    @property
+    def redis_url(self) -> str:
+        """The broker's URL: the given one, or the embedded broker's socket."""
+        if self.redis is not None:
+            return self.redis.get_secret_value()
+        return f"unix://{self.broker_socket}"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a process that this one starts."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        if self.redis is not None:
+            values["redis"] = self.redis.get_secret_value()
+        variables = {f"EMSERVE_{name.upper()}": _as_text(value) for name, value in values.items()}
+        return {**os.environ, **variables}
+
+
+def _as_text(value: object) -> str:
+
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,136 @@
+"""The names of what is stored, and the store that a URL means. obstore itself is the interface."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from emserve.errors import StorageUnavailable
+
+JOBS = "jobs"
+
+
+def open_store(url: str) -> ObjectStore:
+    """The store behind a file:// or s3:// URL; a local folder is made if it is not there."""
+    parts = urlparse(url)
+    if parts.scheme == "file":
+        # Folders that lost their last file go too, so that a deleted job leaves nothing.
+        return LocalStore(Path(unquote(parts.path)), mkdir=True, automatic_cleanup=True)
+    return from_url(url)
+
+
+def job_prefix(job_id: str) -> str:
+    return f"{JOBS}/{job_id}"
+
+
+def input_key(job_id: str) -> str:
+    """The uploaded file, as it came."""
+    return f"{JOBS}/{job_id}/input"
+
+
+def record_key(job_id: str) -> str:
+    return f"{JOBS}/{job_id}/job.json"
+
+
+def cancel_key(job_id: str) -> str:
+    """The durable wish that a job should stop."""
+    return f"{JOBS}/{job_id}/cancel.json"
+
+
+def end_key(job_id: str) -> str:
+    return f"{JOBS}/{job_id}/end.json"
+
+
+def attempts_prefix(job_id: str) -> str:
+    return f"{JOBS}/{job_id}/attempts"
+
+
+def attempt_prefix(job_id: str, execution_id: str) -> str:
+    """Everything that one run of a job writes."""
+    return f"{attempts_prefix(job_id)}/{execution_id}"
+
+
+def attempt_key(job_id: str, execution_id: str) -> str:
+    return f"{attempt_prefix(job_id, execution_id)}/attempt.json"
+
+
+def labels_prefix(job_id: str, execution_id: str) -> str:
+    """The label map, an OME-Zarr group."""
+    return f"{attempt_prefix(job_id, execution_id)}/labels.zarr"
+
+
+def objects_key(job_id: str, execution_id: str) -> str:
+    """The objects' measures, columns in one .npz."""
+    return f"{attempt_prefix(job_id, execution_id)}/objects.npz"
+
+
+def provenance_key(job_id: str, execution_id: str) -> str:
+    return f"{attempt_prefix(job_id, execution_id)}/provenance.json"
+
+
+def render_key(job_id: str, execution_id: str, name: str) -> str:
+    """A result file rendered from the label map."""
+    return f"{attempt_prefix(job_id, execution_id)}/renders/{name}"
+
+
+@contextlib.contextmanager
+def storage_errors() -> Iterator[None]:
+    """Translates the store's faults; NotFoundError and AlreadyExistsError are answers and pass."""
+    try:
+        yield
+    except (NotFoundError, AlreadyExistsError):
+        raise
+    except (BaseError, OSError) as error:
+        raise StorageUnavailable(f"The storage cannot be reached: {type(error).__name__}.") from error
+
+
+def read(store: ObjectStore, key: str) -> bytes | None:
+    """The object at `key`, or None."""
+    with storage_errors():
+        try:
+            return bytes(obstore.get(store, key).bytes())
+        except (NotFoundError, FileNotFoundError):
+            return None
+
+
+def exists(store: ObjectStore, key: str) -> bool:
+    with storage_errors():
+        try:
+            obstore.head(store, key)
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
+
+
+def create(store: ObjectStore, key: str, value: bytes) -> bool:
+    """Puts `value` at `key` unless something is there already; says whether it did."""
+    with storage_errors():
+        try:
+            obstore.put(store, key, value, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+
+def children(store: ObjectStore, prefix: str) -> list[str]:
+    """Names of the folders right under `prefix`."""
+    with storage_errors():
+        listing = obstore.list_with_delimiter(store, prefix + "/")
+        return [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]
+
+
+def remove_all(store: ObjectStore, prefix: str) -> None:
+    """Deletes every object under `prefix`; on local disk also what an interrupted write left there."""
+    with storage_errors():
+        if isinstance(store, LocalStore) and store.prefix is not None:
+            shutil.rmtree(Path(store.prefix) / prefix, ignore_errors=True)
+            return
+        for batch in obstore.list(store, prefix + "/"):
+            paths = [each["path"] for each in batch]
+            with contextlib.suppress(NotFoundError, FileNotFoundError):
+                obstore.delete(store, paths)

@@ -1,0 +1,96 @@
+"""The queue of tickets: an RQ job per attempt that names a job of ours and carries nothing else.
+
+RQ's started registry is the only lease. Its execution entries expire unless the worker renews them.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.job import Job as Ticket
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
+
+from emserve.errors import BrokerUnavailable
+
+QUEUE = "emserve"
+TASK = "workers.tasks.segment"
+"""The only task that a worker accepts from the queue."""
+
+
+def connect(url: str) -> Redis:
+    """A client of the broker; connects at the first command."""
+    return Redis.from_url(url, socket_connect_timeout=5, health_check_interval=30)
+
+
+@contextlib.contextmanager
+def broker_errors() -> Iterator[None]:
+    """Translates the broker's faults."""
+    try:
+        yield
+    except RedisError as error:
+        reason = "no connection" if isinstance(error, RedisConnectionError) else type(error).__name__
+        raise BrokerUnavailable(
+            f"The job queue cannot be reached ({reason}). Jobs already accepted are safe; try again soon."
+        ) from error
+
+
+class TicketQueue:
+    """Who waits, and who is being worked on."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self.queue = Queue(QUEUE, connection=redis, serializer=JSONSerializer)
+        self._started = StartedJobRegistry(queue=self.queue)
+
+    def put(self, job_id: str) -> None:
+        """Queues the next attempt at a job."""
+        with broker_errors():
+            # Our own supervisor keeps the time limit; RQ forgets a ticket as soon as it is done.
+            self.queue.enqueue_call(TASK, args=(job_id,), job_id=job_id, timeout=-1, result_ttl=0)
+
+    def remove(self, job_id: str) -> None:
+        """Takes a job's ticket out of the queue."""
+        with broker_errors():
+            self.queue.remove(job_id)
+            self._redis.delete(Ticket.key_for(job_id))
+
+    def waiting(self) -> list[str]:
+        """Ids of queued jobs, the next one first."""
+        with broker_errors():
+            return list(self.queue.get_job_ids())
+
+    def position(self, job_id: str) -> int | None:
+        """How many jobs are ahead of a queued one."""
+        with broker_errors():
+            return self.queue.get_job_position(job_id)
+
+    def leased(self) -> set[str]:
+        """Ids of the jobs that a live worker holds."""
+        return {each.rpartition(":")[0] for each in self._leases()}
+
+    def other_lease(self, job_id: str, execution_id: str) -> bool:
+        """Whether another execution than this one holds the job."""
+        mine = f"{job_id}:{execution_id}"
+        return any(each.startswith(f"{job_id}:") and each != mine for each in self._leases())
+
+    def _leases(self) -> list[str]:
+        """Live entries of the started registry, each `job:execution`."""
+        with broker_errors():
+            members = self._redis.zrangebyscore(self._started.key, time.time(), "+inf")
+        return [as_text(member) for member in members]  # type: ignore[arg-type]  # no scores were asked for
+
+    def forget_expired(self) -> None:
+        """Drops leases that ran out, and tickets that a worker took but never started."""
+        with broker_errors():
+            self._redis.zremrangebyscore(self._started.key, "-inf", time.time())
+
+    def drop_taken(self, job_id: str) -> None:
+        """Drops a ticket that a worker died with between taking it and leasing it."""
+        with broker_errors():
+            self._redis.lrem(self.queue.intermediate_queue_key, 0, job_id)
