@@ -1,0 +1,159 @@
+"""With the seeded weights the networks give what the reference's networks give."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from emserve.cards import Catalogue, ModelCard
+from emserve.params import Parameters
+from tests.partition import agreement
+from tests.seeded import seeded_state_dict
+from workers.inference.engine import Engine
+from workers.inference.pipeline import Request2D, segment
+from workers.inference.preprocess import normalise, pad
+from workers.models.fold import fold
+from workers.models.panoptic import PanopticNetwork
+from workers.models.point_rend import PointRend
+from workers.models.registry import build
+from workers.models.released import from_released
+from workers.models.weights import fill, outline
+
+CARDS = {
+    "MitoNet_v1": "mitonet@1",
+    "MitoNet_v1_mini": "mitonet-mini@1",
+    "NucleoNet_base_v2": "nucleonet@2",
+    "DropNet_base_v1": "dropnet@1",
+}
+Shapes = dict[str, tuple[int, ...]]
+
+
+def card_of(model: str) -> ModelCard:
+    return Catalogue(Path("no such folder")).find(CARDS[model])
+
+
+def shapes_of(model: str, goldens: Path, form: str = "") -> Shapes:
+    file = json.loads((goldens / f"state_dict_{model}{form}.json").read_text())
+    entries = file.get("state_dict", file)
+    return {key: tuple(value[0]) for key, value in entries.items()}
+
+
+@cache
+def plain_network(model: str, goldens: Path) -> PanopticNetwork:
+    """The network with its seeded weights; seldom changed, so it is shared."""
+    card = card_of(model)
+    network = build(card.architecture, card.architecture_config)
+    fill(network, seeded_state_dict(model, shapes_of(model, goldens), goldens))
+    return network.eval()
+
+
+def folded_network(model: str, goldens: Path) -> PanopticNetwork:
+    network = outline(card_of(model))
+    fill(network, {key: tensor.clone() for key, tensor in plain_network(model, goldens).state_dict().items()})
+    return fold(network)
+
+
+@cache
+def engine_of(model: str, goldens: Path) -> Engine:
+    return Engine(folded_network(model, goldens))
+
+
+def image_of(name: str, goldens: Path) -> NDArray[Any]:
+    with np.load(goldens / "images2d.npz") as file:
+        image: NDArray[Any] = file[name]
+        return image
+
+
+@pytest.mark.parametrize("model", CARDS)
+def test_the_keys_and_shapes_are_those_of_the_training_network(model: str, goldens: Path) -> None:
+    card = card_of(model)
+    network = build(card.architecture, card.architecture_config)
+    ours = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+    assert ours == shapes_of(model, goldens)
+
+
+@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+def test_the_keys_of_a_released_archive_all_find_their_place(model: str, goldens: Path) -> None:
+    shapes = shapes_of(model, goldens, "_fused_export")
+    tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}
+    network = from_released(outline(card_of(model)), tensors)
+    assert all(not tensor.is_meta for tensor in network.state_dict().values())
+
+
+@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+def test_folding_changes_the_outputs_by_rounding_only(model: str, goldens: Path) -> None:
+    image = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        plain = plain_network(model, goldens)(image)
+        folded = folded_network(model, goldens)(image)
+    for name in ("coarse_logits", "ctr_hmp", "offsets"):
+        expected = getattr(plain, name)
+        assert (getattr(folded, name) - expected).abs().max() <= 1e-3 * expected.std()
+
+
+@pytest.mark.parametrize("fine", [False, True], ids=["coarse", "fine"])
+@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+def test_raw_heads_are_those_of_the_reference(model: str, fine: bool, goldens: Path) -> None:
+    card = card_of(model)
+    image = pad(normalise(image_of("a256u8", goldens), card.norms), card.padding_factor)
+    heads = engine_of(model, goldens).predict(image, fine_boundaries=fine)
+    with np.load(goldens / f"e2e2d_{model}_a256u8.npz") as file:
+        prefix = "raw_fine" if fine else "raw_default"
+        np.testing.assert_allclose(heads.centres, file[f"{prefix}_ctr_hmp"][0], atol=1e-3)
+        # Offsets run to 30 pixels here, and a random network amplifies rounding: the same network in
+        # float64 is 3e-3 away from the reference's float32. So their scale is the measure.
+        offsets = file[f"{prefix}_offsets"]
+        np.testing.assert_allclose(heads.offsets, offsets, atol=1e-3 * float(offsets.std()), rtol=0)
+        expected = 1 / (1 + np.exp(-file[f"{prefix}_sem_logits"].astype(np.float64)))
+    # PointRend refines the 8192 least certain points; which ones come last depends on rounding.
+    assert np.mean(np.abs(heads.semantic - expected) > 1e-3) <= 0.005
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "scale2": {"downsampling": 2},
+    "fine_scale2": {"downsampling": 2, "fine_boundaries": True},
+    "nms7_t02_c03": {
+        "min_distance_object_centers": 7,
+        "center_confidence_thr": 0.2,
+        "confidence_thr": 0.3,
+    },
+    "semantic": {"semantic_only": True},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+def test_label_maps_divide_the_image_as_the_reference_does(model: str, case: str, goldens: Path) -> None:
+    request = Request2D(image_of("a256u8", goldens), None, Parameters(**CASES[case]), card_of(model))
+    found = segment(request, engine_of(model, goldens), lambda *_: None)
+    with np.load(goldens / f"e2e2d_{model}_a256u8.npz") as file:
+        assert agreement(found.labels, file[f"seg_{case}"]) >= 0.999
+    assert len(found.objects) == found.labels.max()
+
+
+@pytest.mark.parametrize("model", ["NucleoNet_base_v2", "DropNet_base_v1"])
+def test_padding_to_512_gives_the_label_map_of_the_reference(model: str, goldens: Path) -> None:
+    request = Request2D(image_of("d300x421u8", goldens), None, Parameters(), card_of(model))
+    found = segment(request, Engine(folded_network(model, goldens)), lambda *_: None)
+    with np.load(goldens / f"e2e2d_{model}_d300x421u8.npz") as file:
+        assert agreement(found.labels, file["seg_default"]) >= 0.999
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_subdivision_gives_the_logits_of_the_reference(steps: int, goldens: Path) -> None:
+    with np.load(goldens / "pointrend.npz") as file:
+        coarse, features = torch.from_numpy(file["coarse"]), torch.from_numpy(file["features"])
+        expected = torch.from_numpy(file[f"out_steps{steps}"])
+        weights = {key[2:]: torch.from_numpy(file[key]) for key in file.files if key.startswith("w_")}
+    render = PointRend(features.shape[1], 1, refined=500)
+    render.load_state_dict(weights)
+    with torch.inference_mode():
+        logits = render.subdivide(coarse, features, steps)
+    # Of two pixels that are equally uncertain up to rounding, either may be the last one refined.
+    assert ((logits - expected).abs() > 1e-5).float().mean() <= 0.001 * steps

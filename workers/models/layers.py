@@ -1,0 +1,55 @@
+"""Convolution blocks that both networks are made of."""
+
+from torch import Tensor, nn
+
+
+class SepConv(nn.Module):
+    """Depthwise k x k convolution, then a pointwise one; neither has a bias."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        self.sepconv = nn.Sequential(
+            nn.Conv2d(
+                in_channels, in_channels, kernel, padding=(kernel - 1) // 2, groups=in_channels, bias=False
+            ),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.sepconv(x)
+        return y
+
+
+def conv_norm(in_channels: int, out_channels: int) -> nn.Sequential:
+    """1 x 1 convolution and BatchNorm."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size, BatchNorm, ReLU."""
+    padding = dilation * (kernel - 1) // 2
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def sepconv_norm(in_channels: int, out_channels: int, kernel: int, activation: nn.Module) -> nn.Sequential:
+    """Separable convolution that keeps the size, BatchNorm, `activation`."""
+    return nn.Sequential(SepConv(in_channels, out_channels, kernel), nn.BatchNorm2d(out_channels), activation)
+
+
+class Head(nn.Module):
+    """Separable 5 x 5 convolution, then a 1 x 1 convolution with a bias to the output's channels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.head = nn.Sequential(
+            sepconv_norm(in_channels, in_channels, 5, nn.ReLU(inplace=True)),
+            nn.Conv2d(in_channels, out_channels, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(x)
+        return y

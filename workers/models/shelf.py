@@ -1,0 +1,69 @@
+"""The shelf of warm models: networks kept ready on one device, within a budget of bytes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from emserve.cards import ModelCard
+from workers.models.panoptic import PanopticNetwork
+from workers.models.weights import load_card, outline
+
+
+@dataclass(frozen=True)
+class _Warm:
+    network: PanopticNetwork
+    fingerprint: str
+    size_bytes: int
+
+
+class Shelf:
+    """Warm networks by card; what was used least recently goes first when the budget is short.
+
+    A network that is larger than the whole budget is still loaded, alone.
+    """
+
+    def __init__(self, device: torch.device | str, budget_bytes: int) -> None:
+        self._device = torch.device(device)
+        self._budget_bytes = budget_bytes
+        self._warm: dict[str, _Warm] = {}  # card id to network, least recently used first
+
+    def get(self, card: ModelCard, weights_path: Path) -> PanopticNetwork:
+        """The network of `card`: folded, float32, channels last, in evaluation mode, on the device.
+
+        A file that has changed since is loaded again. Raises the errors of `load_card`.
+        """
+        fingerprint = _fingerprint(card, weights_path)
+        warm = self._warm.pop(card.id, None)
+        if warm is None or warm.fingerprint != fingerprint:
+            warm = None  # the stale one must not stay beside its successor
+            warm = self._load(card, weights_path, fingerprint)
+        self._warm[card.id] = warm
+        return warm.network
+
+    def loaded(self) -> list[str]:
+        """Ids of the warm cards, the most recently used last."""
+        return list(self._warm)
+
+    def _load(self, card: ModelCard, weights_path: Path, fingerprint: str) -> _Warm:
+        size_bytes = _size_bytes(outline(card))
+        self._make_room(size_bytes)
+        network = load_card(card, weights_path, self._device)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return _Warm(network, fingerprint, size_bytes)
+
+    def _make_room(self, size_bytes: int) -> None:
+        used = sum(warm.size_bytes for warm in self._warm.values())
+        while self._warm and used + size_bytes > self._budget_bytes:
+            used -= self._warm.pop(next(iter(self._warm))).size_bytes
+
+
+def _fingerprint(card: ModelCard, weights_path: Path) -> str:
+    if card.weights_sha256 is not None:
+        return card.weights_sha256
+    stat = weights_path.stat()
+    return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _size_bytes(network: PanopticNetwork) -> int:
+    return sum(parameter.nbytes for parameter in network.parameters())
