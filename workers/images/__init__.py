@@ -1,0 +1,1 @@
+"""Image files and label maps: reading, writing, rendering; without torch."""

@@ -1,0 +1,49 @@
+"""Opens an image file by its first bytes and reads its header."""
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
+from emserve.jobs import ImageHeader, ImageSource
+from workers.images.grey import choose
+from workers.images.jpeg import JpegReader
+from workers.images.png import PngReader
+from workers.images.reader import ImageReader
+from workers.images.tiff import TiffReader
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+def open_image(file: BinaryIO) -> ImageReader:
+    """A reader of `file`, whose structure it has checked.
+
+    Raises UnsupportedMediaType, UnreadableImage when the file is damaged or cut off, UnsuitableImage."""
+    file.seek(0)
+    reader = _reader_for(file.read(8))
+    try:
+        return reader(file)
+    except (EmserveError, MemoryError):
+        raise
+    except Exception as error:  # of a damaged structure, libraries raise whatever comes to mind
+        raise UnreadableImage("The image's structure is damaged: save the image again.") from error
+
+
+def _reader_for(start: bytes) -> Callable[[BinaryIO], ImageReader]:
+    if start.startswith(_TIFF_MAGIC):
+        return TiffReader
+    if start == _PNG_MAGIC:
+        return PngReader
+    if start.startswith(_JPEG_MAGIC):
+        return JpegReader
+    raise UnsupportedMediaType(
+        "The file's first bytes are those of no image that this server reads: send a TIFF (classic, BigTIFF, "
+        "OME or ImageJ), a PNG or a JPEG."
+    )
+
+
+def inspect(file: BinaryIO, source: ImageSource, max_pixels: int) -> ImageHeader:
+    """What `file`'s header says of the grey image that `source` means. Raises what `open_image` and
+    `choose` raise."""
+    return choose(open_image(file).found, source, max_pixels).header

@@ -1,0 +1,161 @@
+"""Reads TIFF files: classic and BigTIFF, plain, OME and ImageJ."""
+
+from math import ceil, prod
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+from emserve.errors import UnreadableImage, UnsuitableImage
+from workers.images.grey import FoundImage, GreyImage
+from workers.images.pixel_size import tiff_pixel_size
+from workers.images.tiff_structure import CUT_OFF, count_pages
+
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    8: "deflate",
+    32946: "deflate",
+    50000: "zstd",
+    34926: "zstd",
+    7: "JPEG",
+    32773: "PackBits",
+}
+# Layouts of single makers: not ours to support, and some have tifffile look for files beside this one.
+_OTHER_LAYOUTS = (
+    "agilent", "avs", "bif", "eer", "fluoview", "lsm", "mdgel", "micromanager", "mmstack", "ndpi", "ndtiff",
+    "nih", "philips", "qpi", "scanimage", "scn", "sis", "stk", "svs",
+)  # fmt: skip
+_PADDED_TILE_PIXELS = 1 << 24
+_COLOURS = 3
+
+
+class TiffReader:
+    """A TIFF with one image in it. Raises UnreadableImage when it is damaged or cut off, UnsuitableImage
+    when it holds several images or is compressed in a way that is not accepted."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._size_bytes = file.seek(0, 2)
+        self._pages = count_pages(file)
+        file.seek(0)
+        flags: dict[str, Any] = dict.fromkeys((f"is_{name}" for name in _OTHER_LAYOUTS), False)
+        self._tiff = TiffFile(file, _multifile=False, **flags)
+        self._series = self._only_series()
+        self._page: TiffPage = self._series.keyframe
+        sides = list(zip(self._series.axes, self._series.shape, strict=True))
+        kept = [(axis, side) for axis, side in sides if axis in "YX" or side != 1]
+        self._axes = "".join(axis for axis, _ in kept)
+        self._shape = tuple(side for _, side in kept)
+        self.found = self._find()
+        self._check_compression()
+        self._check_data()
+
+    def _only_series(self) -> TiffPageSeries:
+        """The one image of the file, smaller copies and masks of it left out."""
+        first, *others = self._tiff.series
+        more = [each for each in others if not (each.keyframe.is_reduced or each.keyframe.is_mask)]
+        if more:
+            raise UnsuitableImage(
+                f"The TIFF holds {1 + len(more)} images of different kinds ({self._pages} pages), and this "
+                "server takes single 2D images: save the one that is meant as a file of its own."
+            )
+        return first
+
+    def _check_compression(self) -> None:
+        compression = self._page.compression
+        if int(compression) not in _COMPRESSIONS:
+            accepted = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
+            raise UnsuitableImage(
+                f"The TIFF is compressed with {getattr(compression, 'name', int(compression))}; this server "
+                f"takes {accepted}. Save it with one of these."
+            )
+
+    def _check_data(self) -> None:
+        for page in self._series.pages:
+            if page is not None:
+                self._check_segments(page)
+        if len(self._series.pages) == 1 and self._is_plain and self._bytes_needed() > self._size_bytes:
+            raise UnreadableImage(CUT_OFF)
+
+    def _check_segments(self, page: TiffPage | TiffFrame) -> None:
+        """Every strip or tile lies inside the file, and there are as many as the image needs."""
+        offsets = np.asarray(page.dataoffsets, dtype=np.uint64)
+        counts = np.asarray(page.databytecounts, dtype=np.uint64)
+        if len(offsets) != len(counts) or len(offsets) < prod(self._page.chunked):
+            raise UnreadableImage("The TIFF lacks some of its strips or tiles: save the image again.")
+        if (counts == 0).any():
+            raise UnreadableImage("The TIFF has empty strips or tiles; it was not written to its end.")
+        size = np.uint64(self._size_bytes)
+        if (offsets > size).any() or (counts > size - offsets).any():
+            raise UnreadableImage(CUT_OFF)
+        if self._is_plain and int(counts.sum()) < ceil(self._page.size * self._bits / 8):
+            raise UnreadableImage("The TIFF holds fewer pixels than its header says: save the image again.")
+        tile_pixels = prod(self._page.chunks)
+        if tile_pixels > max(4 * self._page.size, _PADDED_TILE_PIXELS):
+            raise UnreadableImage(f"The TIFF's tiles have {tile_pixels} pixels, more than its image.")
+
+    @property
+    def _is_plain(self) -> bool:
+        return int(self._page.compression) == 1
+
+    @property
+    def _bits(self) -> int:
+        return int(np.max(self._page.bitspersample))  # packed colours have several
+
+    def _bytes_needed(self) -> int:
+        return prod(self._shape) * self._bits // 8
+
+    @property
+    def _is_palette(self) -> bool:
+        return self._page.photometric == PHOTOMETRIC.PALETTE and self._page.colormap is not None
+
+    def _find(self) -> FoundImage:
+        shape, axes, dtype = self._shape, self._axes, self._dtype()
+        if self._is_palette:
+            shape, axes, dtype = (*shape, _COLOURS), axes + "S", "uint8"
+        return FoundImage("tiff", shape, axes, dtype, tiff_pixel_size(self._tiff))
+
+    def _dtype(self) -> str:
+        dtype = self._page.dtype
+        if dtype is None:
+            return "unknown"
+        expected = 1 if dtype == np.bool_ else dtype.itemsize * 8
+        if self._bits == expected:
+            return dtype.name
+        return f"{dtype.name.rstrip('0123456789')}{self._bits}"
+
+    def read(self, image: GreyImage) -> NDArray[Any]:
+        pages, axes = self._series.pages, image.axes[: len(self._shape)]
+        split = self._page_axes(axes)
+        if split is None:
+            whole = np.asarray(self._series.asarray(maxworkers=1))
+            plane = image.of(whole.reshape(self._shape), axes)
+        else:
+            place = [image.index[axis] for axis in axes[:split]]
+            number = int(np.ravel_multi_index(place, self._shape[:split])) if place else 0
+            page = pages[number]
+            if page is None:
+                raise UnreadableImage(f"The TIFF lacks the page of channel {number}.")
+            part = np.asarray(page.asarray(maxworkers=1))
+            plane = image.of(part.reshape(self._shape[split:]), axes[split:])
+        if self._is_palette:
+            return np.take(self._colours(image.index[image.axes[-1]]), plane)
+        return _inverted(plane) if self._page.photometric == PHOTOMETRIC.MINISWHITE else plane
+
+    def _page_axes(self, axes: str) -> int | None:
+        """How many of the leading axes count pages; None when a page is not a plane or several."""
+        for split in range(min(axes.index("Y"), axes.index("X")) + 1):
+            if prod(self._shape[:split]) == len(self._series.pages):
+                return split if prod(self._shape[split:]) == self._page.size else None
+        return None
+
+    def _colours(self, channel: int) -> NDArray[np.uint8]:
+        """Grey value of each palette entry in a channel (red, green, blue)."""
+        colours = np.asarray(self._page.colormap, dtype=np.uint16)
+        return np.asarray(colours[channel] >> (8 if colours.max() > 255 else 0), dtype=np.uint8)
+
+
+def _inverted(plane: NDArray[Any]) -> NDArray[Any]:
+    """White is zero in the file; black is zero from here on."""
+    return np.asarray(np.negative(plane) if plane.dtype.kind == "f" else np.invert(plane))
