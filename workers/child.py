@@ -1,0 +1,57 @@
+"""The warm child: holds the models, runs one attempt at a time. `python -m workers.child FD DEVICE`."""
+
+import logging
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+from emserve.book import JobBook
+from emserve.lineage import die_with_parent
+from emserve.logs import about, configure
+from emserve.settings import Settings
+from emserve.storage import open_store
+from emserve.tickets import connect
+from workers.bench import Bench
+from workers.messages import Assignment, Ended, Ready, receive, send
+from workers.tasks import segment
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Warms up, says so, then works through assignments until its supervisor is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when this process ends
+    die_with_parent()
+    descriptor, device = int(sys.argv[1]), sys.argv[2]
+    settings = Settings()
+    configure(settings.log_format)
+    bench = open_bench(settings, device)
+    connection: Connection[bytes, bytes] = Connection(descriptor)
+    send(connection, Ready(device=device, loaded=bench.shelf.loaded()))
+    try:
+        while True:
+            assignment = receive(connection)
+            if isinstance(assignment, Assignment):
+                _work(bench, assignment)
+                send(connection, Ended(job_id=assignment.job_id, loaded=bench.shelf.loaded()))
+    except (EOFError, OSError):
+        log.info("the supervisor is gone; ending")
+    finally:
+        bench.close()
+
+
+def _work(bench: Bench, assignment: Assignment) -> None:
+    with about(job_id=assignment.job_id):
+        segment(bench, assignment)
+
+
+def open_bench(settings: Settings, device: str) -> Bench:
+    """Everything that a job needs, models of the warm list included."""
+    book = JobBook(open_store(settings.storage_url), connect(settings.redis_url))
+    bench = Bench.open(settings, book, device)
+    bench.warm_up()
+    return bench
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""What a supervisor and its child say to each other, as JSON over a socket pair."""
+
+from multiprocessing.connection import Connection
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Assignment(_Message):
+    """Supervisor to child: run this attempt."""
+
+    kind: Literal["assignment"] = "assignment"
+    job_id: str
+    execution_id: str
+    attempt: int
+
+
+class Ready(_Message):
+    """Child to supervisor: the tasks are imported, the warm models are loaded."""
+
+    kind: Literal["ready"] = "ready"
+    device: str
+    loaded: list[str]
+
+
+class Ended(_Message):
+    """Child to supervisor: the job has an end."""
+
+    kind: Literal["ended"] = "ended"
+    job_id: str
+    loaded: list[str]
+
+
+Message = Annotated[Assignment | Ready | Ended, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[Assignment | Ready | Ended] = TypeAdapter(Message)
+
+
+def send(connection: "Connection[bytes, bytes]", message: Assignment | Ready | Ended) -> None:
+    connection.send_bytes(message.model_dump_json().encode())
+
+
+def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Ended:
+    """Blocks for the next message. Raises EOFError when the other side is gone."""
+    return _ADAPTER.validate_json(connection.recv_bytes())

@@ -1,0 +1,77 @@
+"""Provenance: everything that one needs to know to get the same labels again."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from emserve.cards import ModelCard, Norms
+from emserve.jobs import Frozen, JobInput, JobRecord, JobResult, PinnedModel
+from emserve.params import Parameters
+from workers.messages import Assignment
+
+_PACKAGES = ("emserve", "torch", "numpy", "scipy", "tifffile", "imagecodecs", "pillow", "zarr")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished attempt."""
+
+    record: JobRecord
+    assignment: Assignment
+    result: JobResult
+    card: ModelCard
+    started_at: datetime
+
+
+class Provenance(Frozen):
+    """`provenance.json`."""
+
+    job_id: str
+    execution_id: str
+    attempt: int
+    input: JobInput
+    model: PinnedModel
+    architecture: str
+    norms: Norms
+    padding_factor: int
+    params: Parameters
+    device: str
+    precision: str
+    software: Mapping[str, str]
+    """Version of each package, of Python and of the operating system."""
+    created_at: datetime
+    started_at: datetime
+    seconds: Mapping[str, float]
+    """Wall-clock seconds by stage."""
+
+
+def provenance(run: Run) -> Provenance:
+    return Provenance(
+        job_id=run.record.id,
+        execution_id=run.assignment.execution_id,
+        attempt=run.assignment.attempt,
+        input=run.record.input,
+        model=run.record.model,
+        architecture=run.card.architecture,
+        norms=run.card.norms,
+        padding_factor=run.card.padding_factor,
+        params=run.record.params,
+        device=run.result.device,
+        precision=run.result.precision,
+        software=_software(),
+        created_at=run.record.created_at,
+        started_at=run.started_at,
+        seconds=run.result.seconds,
+    )
+
+
+def _software() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return versions

@@ -1,0 +1,283 @@
+"""The supervisor: takes tickets from the queue, keeps the lease, watches the child. No torch here.
+
+An RQ worker whose work horse is a warm child (docs/decisions has why). RQ lists, leases and
+hands out; how a job ends is decided here and stands in storage.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import psutil
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.executions import Execution
+from rq.job import Job as Ticket
+from rq.serializers import JSONSerializer
+from rq.worker import Worker
+from rq.worker.base import WorkerStatus
+
+from emserve.book import JobBook
+from emserve.errors import BrokerUnavailable, JobNotFound, JobTimedOut, OutOfMemory, StorageUnavailable
+from emserve.fleet import Fleet, WorkerEntry
+from emserve.ids import PATTERN
+from emserve.jobs import Attempt
+from emserve.logs import about
+from emserve.settings import Settings
+from emserve.tickets import QUEUE, TASK
+from workers.messages import Assignment
+from workers.warm_child import WarmChild
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 8
+RENEW_SECONDS = 2.0
+POLL_SECONDS = 0.5
+_WORKER_TTL = 20  # seconds; RQ waits for a ticket 15 s less than this before it renews
+
+
+class Outcome(StrEnum):
+    """Why the supervisor stops watching an attempt."""
+
+    ENDED = "ended"  # the child wrote the job's end
+    DIED = "died"  # the child is gone
+    CANCELLED = "cancelled"  # the owner wants it to stop
+    TIMED_OUT = "timed out"
+    TOO_LARGE = "too large"  # the child is over its memory budget
+    STOPPING = "stopping"  # this worker must go
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one attempt may take."""
+
+    seconds: float
+    memory_bytes: int
+    shutdown_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        memory = settings.worker_memory_bytes or int(psutil.virtual_memory().total * 0.9)
+        return cls(settings.job_timeout_seconds, memory, settings.shutdown_seconds)
+
+
+class Supervisor(Worker):
+    """One per device slot."""
+
+    def __init__(self, name: str, redis: Redis, book: JobBook, child: WarmChild, limits: Limits) -> None:
+        super().__init__(
+            [Queue(QUEUE, connection=redis, serializer=JSONSerializer)],
+            name=name,
+            connection=redis,
+            serializer=JSONSerializer,
+            worker_ttl=_WORKER_TTL,
+            log_job_description=False,
+        )
+        self._book = book
+        self._child = child
+        self._limits = limits
+        self._fleet = Fleet(redis)
+        self._device = ""
+        self._job_id: str | None = None
+        self._stop_at: float | None = None
+
+    def start(self, device: str) -> None:
+        """Warms the child, then works until a signal stops it."""
+        self._device = device
+        self._child.ensure_ready()
+        log.info("worker ready", extra={"worker": self.name, "device": device, "loaded": self._child.loaded})
+        self.work(logging_level=None)
+        self._child.kill()
+
+    # ---- RQ's hooks -------------------------------------------------------------------------------
+
+    def subscribe(self) -> None:
+        """No command channel: a cancel is a mark in storage, and nobody shuts workers down by message."""
+
+    def unsubscribe(self) -> None:
+        """Nothing was subscribed."""
+
+    def run_maintenance_tasks(self) -> None:
+        """The reconciler puts lost jobs right; RQ's own rules would fail them."""
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        return False
+
+    def get_heartbeat_ttl(self, job: Ticket, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
+        return LEASE_SECONDS
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Ticket, Queue] | None:
+        """Takes no ticket before the child is there to work on it."""
+        self._child.ensure_ready()
+        taken: tuple[Ticket, Queue] | None = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+        return taken
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # RQ types no pipeline
+        super().heartbeat(timeout, pipeline)
+        entry = WorkerEntry(
+            name=self.name, device=self._device, job_id=self._job_id, loaded=self._child.loaded
+        )
+        try:
+            self._fleet.renew(entry)
+        except BrokerUnavailable:
+            log.warning("the broker is away; working on")
+
+    def handle_warm_shutdown_request(self) -> None:
+        self._stop_at = time.monotonic() + self._limits.shutdown_seconds
+
+    def kill_horse(self, sig: Any = None) -> None:  # noqa: ARG002 - RQ's signature; a child is only ever killed
+        self._child.kill()
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+            self._fleet.leave(self.name)
+        except (RedisError, BrokerUnavailable):
+            log.warning("left without saying goodbye; the broker is away")
+
+    def execute_job(self, job: Ticket, queue: Queue) -> None:
+        """One ticket from lease to verdict."""
+        job_id = job.id
+        with about(job_id=job_id):
+            if not _is_ours(job):
+                log.error("refused a ticket that is not ours", extra={"ticket": job_id[:64]})
+                self._drop(job, queue)
+                return
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            self._job_id = job_id
+            self._attempt(job, execution)
+            self._job_id = None
+            self.set_state(WorkerStatus.IDLE)
+
+    # ---- an attempt -------------------------------------------------------------------------------
+
+    def _attempt(self, ticket: Ticket, execution: Execution) -> None:
+        if self._is_over(ticket.id, execution.id):
+            self._release(ticket, execution)
+            return
+        attempt = self._book.begin(ticket.id, execution.id, self.name)
+        log.info("attempt starts", extra={"attempt": attempt.number, "execution_id": execution.id})
+        self._child.assign(Assignment(job_id=ticket.id, execution_id=execution.id, attempt=attempt.number))
+        outcome = self._watch(ticket, execution)
+        log.info("attempt over", extra={"attempt": attempt.number, "outcome": outcome.value})
+        reason = self._child.describe_end() if outcome is Outcome.DIED else outcome.value
+        if outcome is not Outcome.ENDED:
+            self._child.kill()
+        # The lease goes first: what follows may queue the job again, under the same ticket id.
+        self._release(ticket, execution)
+        self._judge(outcome, ticket.id, attempt, reason)
+
+    def _is_over(self, job_id: str, execution_id: str) -> bool:
+        """Whether there is nothing to do: ended, cancelled in the queue, unknown, or somebody else's."""
+        try:
+            self._book.record(job_id)
+        except JobNotFound:
+            return True
+        if self._book.end_of(job_id) is not None or self._book.tickets.other_lease(job_id, execution_id):
+            return True
+        if self._book.wants_cancel(job_id):
+            self._book.finish(job_id, self._book.cancelled_end(self._book.attempts(job_id)))
+            return True
+        return False
+
+    def _watch(self, ticket: Ticket, execution: Execution) -> Outcome:
+        """Waits for the child, renews the lease, looks for reasons to stop."""
+        deadline = time.monotonic() + self._limits.seconds
+        renew_at = 0.0
+        while True:
+            if self._child.poll(POLL_SECONDS) is not None:
+                return Outcome.ENDED
+            if not self._child.is_alive:
+                return Outcome.DIED
+            now = time.monotonic()
+            if now >= renew_at:
+                self._renew(ticket, execution)
+                renew_at = now + RENEW_SECONDS
+            reason = self._reason_to_stop(ticket.id, now, deadline)
+            if reason is not None:
+                return reason
+
+    def _reason_to_stop(self, job_id: str, now: float, deadline: float) -> Outcome | None:
+        try:
+            if self._book.wants_cancel(job_id):
+                return Outcome.CANCELLED
+        except StorageUnavailable:
+            log.warning("the storage is away; working on")
+        if now > deadline:
+            return Outcome.TIMED_OUT
+        if self._child.resident_bytes() > self._limits.memory_bytes:
+            return Outcome.TOO_LARGE
+        if self._stop_at is not None and now > self._stop_at:
+            return Outcome.STOPPING
+        return None
+
+    def _judge(self, outcome: Outcome, job_id: str, attempt: Attempt, reason: str) -> None:
+        """What follows from the outcome. The first end stands; whatever is written here may come late."""
+        book, number = self._book, attempt.number
+        if outcome is Outcome.ENDED:
+            return
+        if outcome is Outcome.DIED:
+            log.error("the child died", extra={"reason": reason, "attempt": number})
+            book.lost(job_id, attempt.execution_id)
+        elif outcome is Outcome.STOPPING:
+            book.give_back(job_id, attempt.execution_id)
+        else:
+            book.clear_attempt(job_id, attempt.execution_id)
+            if outcome is Outcome.CANCELLED:
+                book.finish(job_id, book.cancelled_end(number))
+            elif outcome is Outcome.TIMED_OUT:
+                book.finish(
+                    job_id, book.failed_end(JobTimedOut(self._limits.seconds), number, attempt.started_at)
+                )
+            else:
+                book.finish(job_id, book.failed_end(self._too_large(), number, attempt.started_at))
+
+    def _too_large(self) -> OutOfMemory:
+        return OutOfMemory(
+            f"The job took more than {self._limits.memory_bytes / 1e9:.1f} GB of memory, the most that this "
+            "server allows (EMSERVE_WORKER_MEMORY_BYTES). A smaller image, or a larger downsampling, "
+            "needs less."
+        )
+
+    def _renew(self, ticket: Ticket, execution: Execution) -> None:
+        try:
+            self.maintain_heartbeats(ticket, execution)
+        except RedisError as error:
+            log.warning("cannot renew the lease; working on", extra={"reason": type(error).__name__})
+
+    def _release(self, ticket: Ticket, execution: Execution) -> None:
+        """Gives up the lease and forgets the ticket; what cannot be said to the broker expires there."""
+        try:
+            with self.connection.pipeline() as pipeline:
+                self.cleanup_execution(ticket, pipeline, execution)
+                pipeline.delete(ticket.key)
+                pipeline.execute()
+        except RedisError as error:
+            log.warning("cannot release the lease", extra={"reason": type(error).__name__})
+
+    def _drop(self, ticket: Ticket, queue: Queue) -> None:
+        with self.connection.pipeline() as pipeline:
+            pipeline.lrem(queue.intermediate_queue_key, 0, ticket.id)
+            pipeline.delete(ticket.key)
+            pipeline.execute()
+
+
+def _is_ours(ticket: Ticket) -> bool:
+    """JSON is no sandbox: a ticket is taken only for the one task and with nothing but its own id."""
+    try:
+        return (
+            PATTERN.fullmatch(ticket.id) is not None
+            and ticket.func_name == TASK
+            and list(ticket.args) == [ticket.id]
+            and not ticket.kwargs
+        )
+    except DeserializationError:
+        return False
