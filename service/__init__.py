@@ -1,0 +1,1 @@
+"""The HTTP front end: accepts images, queues jobs, serves results; runs no model and decodes no pixel."""

@@ -1,0 +1,160 @@
+"""From an upload to an accepted job: read the header, choose the model, check every parameter."""
+
+import math
+import re
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from emserve import storage
+from emserve.cards import ModelCard
+from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest, UnsuitableImage
+from emserve.imaging import Inspect
+from emserve.jobs import (
+    ImageHeader,
+    ImageSource,
+    Job,
+    JobInput,
+    JobRecord,
+    JobWarning,
+    PinnedModel,
+    Tags,
+)
+from emserve.params import Parameters
+from service.problems import from_validation
+from service.resources import Resources
+from service.uploads import Received
+
+_INSPECT_SECONDS = 30.0
+_DOWNSAMPLINGS = (1, 2, 4, 8, 16, 32, 64)
+_TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
+_UNSAFE = re.compile(r"[^\w.()+ -]")
+
+STARTER_WARNING = JobWarning(
+    code="starter-weights",
+    detail="This ran with starter weights, trained on generated images only: for trying the service, "
+    "not for science.",
+)
+NO_WORKER_WARNING = JobWarning(
+    code="no-worker",
+    detail="No worker is running; the job is accepted and starts when one comes (`emserve worker`).",
+)
+
+
+def admit(resources: Resources, job_id: str, received: Received) -> Job:
+    """Makes a job of a stored upload. Raises a UserError for whatever cannot run; blocks."""
+    card = _card(resources, received.fields.get("model"))
+    params = _parameters(received.fields.get("params"))
+    tags = _tags(received.fields.get("tags"))
+    header = _inspect(resources, job_id, params)
+    params = _resolved(params, card, header)
+    record = JobRecord(
+        id=job_id,
+        model=PinnedModel.of(card),
+        params=params,
+        tags=tags,
+        warnings=_warnings(resources, card),
+        input=_job_input(received, header),
+        created_at=datetime.now(UTC),
+    )
+    return resources.book.accept(record)
+
+
+def _card(resources: Resources, reference: str | None) -> ModelCard:
+    if not reference:
+        known = ", ".join(card.id for card in resources.catalogue.cards())
+        detail = f"Say which model should run. Known models: {known}."
+        raise InvalidRequest(detail, errors=[FieldError("/model", detail)])
+    return resources.catalogue.runnable(reference)
+
+
+def _parameters(text: str | None) -> Parameters:
+    try:
+        return Parameters.model_validate_json(text or "{}")
+    except ValidationError as error:
+        if any(each["type"] == "extra_forbidden" for each in error.errors()):
+            raise _unknown_parameters(error) from error
+        raise from_validation(error, "params") from error
+
+
+def _unknown_parameters(error: ValidationError) -> InvalidRequest:
+    known = ", ".join(Parameters.model_fields)
+    names = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
+    detail = f"Unknown parameters: {', '.join(names)[:200]}. Known ones: {known}."
+    return InvalidRequest(
+        detail, errors=[FieldError(f"/params/{name[:64]}", "unknown") for name in names[:20]]
+    )
+
+
+def _tags(text: str | None) -> dict[str, str]:
+    try:
+        return _TAGS.validate_json(text or "{}")
+    except ValidationError as error:
+        raise from_validation(error, "tags") from error
+
+
+def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHeader:
+    settings = resources.settings
+    header = resources.imaging.call(
+        Inspect(
+            storage_url=settings.storage_url,
+            key=storage.input_key(job_id),
+            source=ImageSource.of(params),
+            max_pixels=settings.max_pixels,
+        ),
+        timeout_s=_INSPECT_SECONDS,
+    )
+    if header.dtype == "float32" and params.intensity_range == "dtype":
+        detail = (
+            "A float32 image has no range of its own: say which grey values are dark and bright with "
+            '`intensity_range`, "percentile" or [low, high].'
+        )
+        raise UnsuitableImage(detail, errors=[FieldError("/params/intensity_range", detail)])
+    return header
+
+
+def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
+    """The parameters as the job will run: `auto` becomes a number."""
+    wanted = params.downsampling
+    known = header.pixel_size_nm is not None and card.native_pixel_size_nm is not None
+    if "downsampling" not in params.model_fields_set and card.is_starter and known:
+        wanted = "auto"
+    if wanted != "auto":
+        return params
+    if header.pixel_size_nm is None or card.native_pixel_size_nm is None:
+        missing = (
+            "the image's pixel size (give `pixel_size_nm`)" if not header.pixel_size_nm else "the model's"
+        )
+        detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
+        raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
+    pixel = math.sqrt(math.prod(header.pixel_size_nm))
+    steps = round(math.log2(card.native_pixel_size_nm / pixel))
+    return params.model_copy(update={"downsampling": _DOWNSAMPLINGS[min(max(steps, 0), 6)]})
+
+
+def _warnings(resources: Resources, card: ModelCard) -> list[JobWarning]:
+    warnings = [STARTER_WARNING] if card.is_starter else []
+    try:
+        alive = bool(resources.fleet.workers())
+    except BrokerUnavailable:
+        alive = True  # `accept` says what is wrong
+    return warnings if alive else [*warnings, NO_WORKER_WARNING]
+
+
+def _job_input(received: Received, header: ImageHeader) -> JobInput:
+    return JobInput(
+        filename=safe_filename(received.filename),
+        bytes=received.size_bytes,
+        sha256=received.sha256,
+        shape=header.shape,
+        axes=header.axes,
+        dtype=header.dtype,
+        pixel_size_nm=header.pixel_size_nm,
+        pixel_size_source=header.pixel_size_source,
+    )
+
+
+def safe_filename(given: str) -> str:
+    """The last part of a path, without characters that mean something elsewhere."""
+    name = _UNSAFE.sub("_", given.replace("\\", "/").rsplit("/", 1)[-1]).strip(". ")
+    return name[:120] or "image"

@@ -1,0 +1,69 @@
+"""The front end: `uvicorn --factory service.app:create_app`."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, TypedDict
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+import emserve
+from emserve.logs import configure
+from emserve.settings import Settings
+from service.guards import KnownHost, Measured, RequestId
+from service.metrics import QueueCollector, request_metrics
+from service.openapi import describe
+from service.problems import add_handlers
+from service.resources import Resources, open_resources
+from service.results import SingleFlight
+from service.routes import health, jobs, models, results
+
+
+class State(TypedDict):
+    """What every request finds in `request.state`."""
+
+    resources: Resources
+    flight: SingleFlight
+    registry: CollectorRegistry
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; opens nothing before it starts."""
+    chosen = settings or Settings()
+    registry = CollectorRegistry()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        configure(chosen.log_format)
+        async with open_resources(chosen) as resources:
+            registry.register(QueueCollector(resources))
+            yield State(resources=resources, flight=SingleFlight(), registry=registry)
+
+    app = FastAPI(
+        title="emserve",
+        version=emserve.__version__,
+        summary="Segments electron-microscopy images: mitochondria, nuclei, lipid droplets.",
+        lifespan=lifespan,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        separate_input_output_schemas=False,
+    )
+    for routes in (jobs, results, models, health):
+        app.include_router(routes.router)
+    add_handlers(app)
+    requests, seconds = request_metrics(registry)
+    app.add_middleware(Measured, requests=requests, seconds=seconds)
+    app.add_middleware(KnownHost, allowed=frozenset({chosen.host, *chosen.allowed_hosts}))
+    app.add_middleware(RequestId)
+    _describe_with_problems(app)
+    return app
+
+
+def _describe_with_problems(app: FastAPI) -> None:
+    plain = app.openapi
+
+    def with_problems() -> dict[str, Any]:  # an OpenAPI document, free-form by nature
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(plain())
+        return app.openapi_schema
+
+    app.openapi = with_problems  # type: ignore[method-assign]  # FastAPI's documented way

@@ -1,0 +1,40 @@
+"""What endpoints ask for, as annotated types."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Header, Path, Query, Request
+
+from emserve.ids import PATTERN
+from service.prefer import parse_wait
+from service.resources import Resources
+
+
+def _resources(request: Request) -> Resources:
+    resources: Resources = request.state.resources
+    return resources
+
+
+def _wait(
+    resources: Annotated[Resources, Depends(_resources)],
+    wait: Annotated[
+        int | None,
+        Query(ge=0, description="Seconds to wait for the job's end; `Prefer: wait=N` wins over it."),
+    ] = None,
+    prefer: Annotated[str | None, Header(description="`wait=N` (RFC 7240)")] = None,
+) -> int | None:
+    """Seconds that the caller wants to wait, capped; None when it does not."""
+    wanted = parse_wait(prefer)
+    wanted = wait if wanted is None else wanted
+    return None if wanted is None else min(wanted, resources.settings.max_wait_seconds)
+
+
+ResourcesDep = Annotated[Resources, Depends(_resources)]
+JobId = Annotated[
+    str,
+    Path(description="The job's id.", json_schema_extra={"pattern": f"^{PATTERN.pattern}$"}),
+]
+Wait = Annotated[int | None, Depends(_wait)]
+Model = Annotated[str | None, Query(description="`name` or `name@version`.")]
+Require = Annotated[
+    Literal["worker"] | None, Query(description="What must be there besides Redis and storage.")
+]

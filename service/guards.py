@@ -1,0 +1,133 @@
+"""What every request passes first: a request id, the Host and Origin checks, strict headers."""
+
+import re
+import time
+from urllib.parse import urlsplit
+
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from emserve.errors import ErrorKind
+from emserve.ids import new_id
+from emserve.jobs import PROBLEM_PREFIX, Problem
+from emserve.logs import about
+from service.problems import problem_response
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_STRICT = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class RequestId:
+    """Gives each request an id, the caller's if it is decent; echoes it, logs it, adds strict headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in _STRICT.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with about(request_id=request_id):
+            await self._app(scope, receive, send_with_headers)
+
+
+class KnownHost:
+    """Refuses requests that a foreign web page may have sent: unknown Host, foreign Origin.
+
+    Until there are keys, this is what keeps a page in the user's browser from the service
+    (DNS rebinding, cross-site requests).
+    """
+
+    def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
+        self._app = app
+        self._allowed = _LOOPBACK | allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            fault = self._fault(Headers(scope=scope))
+            if fault:
+                await _forbidden(scope, fault)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _fault(self, headers: Headers) -> str | None:
+        host = headers.get("host", "")
+        if _host_name(f"//{host}") not in self._allowed:
+            return (
+                f"This service does not answer to the host {host[:100]!r}. The operator can add it to "
+                "EMSERVE_ALLOWED_HOSTS."
+            )
+        origin = headers.get("origin")
+        if origin is not None and _host_name(origin) not in self._allowed:
+            return f"Requests from pages of {origin[:100]!r} are not accepted."
+        return None
+
+
+class Measured:
+    """Counts and times requests by route."""
+
+    def __init__(self, app: ASGIApp, requests: Counter, seconds: Histogram) -> None:
+        self._app = app
+        self._requests = requests
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_status)
+        finally:
+            # The template, never the path itself: ids would make a series each.
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._requests.labels(scope["method"], route, str(status)).inc()
+            self._seconds.labels(scope["method"], route).observe(time.perf_counter() - started)
+
+
+def _host_name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _forbidden(scope: Scope, detail: str) -> ASGIApp:
+    return problem_response(
+        Problem(
+            type=PROBLEM_PREFIX + "forbidden",
+            title="Forbidden",
+            status=403,
+            detail=detail,
+            instance=scope["path"],
+            request_id=scope["state"]["request_id"],
+            kind=ErrorKind.USER,
+        )
+    )

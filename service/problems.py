@@ -1,0 +1,111 @@
+"""Every error as application/problem+json (RFC 9457), from one place."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from emserve.errors import EmserveError, ErrorKind, FieldError, InvalidRequest
+from emserve.jobs import PROBLEM_PREFIX, Problem
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        problem.model_dump_json(exclude_none=True),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers or {}),
+    )
+
+
+def request_id(request: Request) -> str | None:
+    value: str | None = request.scope.get("state", {}).get("request_id")
+    return value
+
+
+def add_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(EmserveError, _on_emserve_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def from_validation(error: ValidationError, where: str) -> InvalidRequest:
+    """A pydantic error about the part `where` of a request, as ours."""
+    faults = [_fault(each, (where, *each["loc"])) for each in error.errors(include_url=False)]
+    return InvalidRequest(_summary(faults), errors=faults)
+
+
+def _on_emserve_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, EmserveError):
+        raise error
+    if error.kind is ErrorKind.SYSTEM:
+        log.error("request failed", exc_info=error)
+    problem = Problem.of(error, instance=request.url.path, request_id=request_id(request))
+    headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return problem_response(problem, headers)
+
+
+def _on_invalid_request(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [_fault(each, each["loc"]) for each in error.errors()]
+    return _on_emserve_error(request, InvalidRequest(_summary(faults), errors=faults))
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    phrase = HTTPStatus(error.status_code).phrase
+    details = {
+        404: f"There is nothing at {request.url.path}. GET /docs lists what there is.",
+        405: f"{request.method} is not possible here; the Allow header says what is.",
+    }
+    problem = Problem(
+        type=PROBLEM_PREFIX + phrase.lower().replace(" ", "-"),
+        title=phrase,
+        status=error.status_code,
+        detail=details.get(error.status_code, str(error.detail)),
+        instance=request.url.path,
+        request_id=request_id(request),
+        kind=ErrorKind.USER if error.status_code < 500 else ErrorKind.SYSTEM,
+    )
+    return problem_response(problem, error.headers)
+
+
+def _on_disconnect(request: Request, error: Exception) -> Response:
+    log.info("the client went away", extra={"path": request.url.path, "reason": type(error).__name__})
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
+
+
+def _on_unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error", exc_info=error)
+    detail = "The service failed to answer this request. The log has the reason under the request id."
+    return problem_response(
+        Problem.of(EmserveError(detail), instance=request.url.path, request_id=request_id(request))
+    )
+
+
+def _fault(error: ErrorDetails | Mapping[str, Any], location: Sequence[str | int]) -> FieldError:
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in location]
+    message = str(error["msg"])
+    given = error.get("input")
+    shown = f"; given: {given!r:.80}" if isinstance(given, str | int | float | bool) else ""
+    return FieldError("/" + "/".join(steps), message + shown)
+
+
+def _summary(faults: Sequence[FieldError]) -> str:
+    return " ".join(f"{fault.pointer}: {fault.detail}." for fault in faults[:5])

@@ -1,0 +1,75 @@
+"""What the front end works with; made once when it starts, closed when it stops."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from obstore.store import ObjectStore
+from redis import Redis
+
+from emserve.book import JobBook
+from emserve.cards import Catalogue
+from emserve.errors import EmserveError
+from emserve.fleet import Fleet
+from emserve.imaging import ImagingPool
+from emserve.reconciler import Reconciler
+from emserve.settings import Settings
+from emserve.storage import open_store
+from emserve.tickets import connect
+
+log = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Everything that outlives a request."""
+
+    settings: Settings
+    store: ObjectStore
+    redis: Redis
+    book: JobBook
+    fleet: Fleet
+    imaging: ImagingPool
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The cards as they are on disk at this moment, so that an installed model needs no restart."""
+        return Catalogue(self.settings.models, self.settings.model_pin)
+
+
+@contextlib.asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    """Opens store and broker, and keeps the reconciler running meanwhile."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.storage_url)
+    redis = connect(settings.redis_url)
+    book = JobBook(store, redis)
+    imaging = ImagingPool(
+        size=settings.renderers,
+        memory_bytes=settings.decode_memory_bytes,
+        cpu_seconds=settings.decode_seconds,
+    )
+    reconciling = asyncio.create_task(_reconcile_for_ever(Reconciler(book)))
+    try:
+        yield Resources(settings, store, redis, book, Fleet(redis), imaging)
+    finally:
+        reconciling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reconciling
+        await asyncio.to_thread(imaging.close)
+        redis.close()
+
+
+async def _reconcile_for_ever(reconciler: Reconciler) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(reconciler.run_once)
+        except EmserveError as error:
+            log.warning("reconciler waits", extra={"reason": str(error)})
+        except Exception:
+            log.exception("reconciler failed; it goes on")
+        await asyncio.sleep(RECONCILE_SECONDS)

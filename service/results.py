@@ -1,0 +1,84 @@
+"""Result files of a job: rendered once by a process without torch, kept, found again."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from emserve import storage
+from emserve.errors import NoResult, ResultNotReady
+from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
+from service.resources import Resources
+
+_RENDER_SECONDS = 600.0
+
+
+class SingleFlight:
+    """One lock per name while somebody holds it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[asyncio.Lock]:
+        lock, users = self._locks.get(name, (asyncio.Lock(), 0))
+        self._locks[name] = lock, users + 1
+        try:
+            yield lock
+        finally:
+            lock, users = self._locks[name]
+            if users == 1:
+                del self._locks[name]
+            else:
+                self._locks[name] = lock, users - 1
+
+
+def finished(resources: Resources, job_id: str) -> tuple[JobRecord, JobEnd, str]:
+    """Record, end and execution id of a succeeded job; blocks.
+
+    Raises JobNotFound, ResultNotReady, or NoResult with the reason why there is none.
+    """
+    record = resources.book.record(job_id)
+    end = resources.book.end_of(job_id)
+    if end is None:
+        raise ResultNotReady(
+            f"The job {job_id} has not ended yet; GET /v1/jobs/{job_id} shows its progress, and "
+            "`Prefer: wait=60` waits for its end."
+        )
+    if end.status is JobStatus.FAILED:
+        reason = end.error.detail if end.error else "no reason is known"
+        raise NoResult(f"The job failed: {reason}")
+    if end.execution_id is None:
+        raise NoResult("The job was cancelled before it had a result.")
+    return record, end, end.execution_id
+
+
+async def rendered(
+    resources: Resources, flight: SingleFlight, job_id: str, wanted: ResultFormat
+) -> RenderedFile:
+    """The result file of a succeeded job, rendered at the first request."""
+    record, _, execution_id = await asyncio.to_thread(finished, resources, job_id)
+    call = Render(
+        storage_url=resources.settings.storage_url,
+        job_id=job_id,
+        execution_id=execution_id,
+        format=wanted,
+        source=ImageSource.of(record.params),
+    )
+    with flight.lock(call.key) as lock:
+        async with lock:
+            return await asyncio.to_thread(_find_or_render, resources, call)
+
+
+def _find_or_render(resources: Resources, call: Render) -> RenderedFile:
+    description = storage.read(resources.store, call.description_key)
+    if description is not None:
+        return RenderedFile.model_validate_json(description)
+    return resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
+
+
+def download_name(record: JobRecord, part: str, extension: str) -> str:
+    """What a browser saves the file as: cell.mitonet.labels.ome.tif."""
+    stem = PurePath(record.input.filename).name.split(".", 1)[0] or "image"
+    return f"{stem}.{record.model.name}.{part}{extension}"

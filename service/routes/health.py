@@ -1,0 +1,94 @@
+"""Health: is the process alive, are its parts there, what do they do."""
+
+import secrets
+from collections.abc import Callable
+from typing import Literal
+
+import obstore
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.responses import RedirectResponse
+
+from emserve import storage
+from emserve.errors import EmserveError
+from emserve.fleet import WorkerEntry
+from emserve.tickets import broker_errors
+from service.deps import Require, ResourcesDep
+from service.resources import Resources
+
+router = APIRouter(tags=["health"])
+
+
+class NotReady(EmserveError):
+    slug = "not-ready"
+    title = "The service cannot take jobs"
+    status = 503
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(BaseModel):
+    """What the service stands on."""
+
+    status: Literal["ready"] = "ready"
+    redis: Literal["ok"] = "ok"
+    storage: Literal["ok"] = "ok"
+    workers: list[WorkerEntry]
+
+
+@router.get("/", include_in_schema=False)
+def root() -> Response:
+    return RedirectResponse("/docs")
+
+
+@router.get("/livez")
+async def livez() -> Alive:
+    """Answers as long as the process runs."""
+    return Alive()
+
+
+@router.get("/readyz")
+def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
+    """Whether jobs can be taken: Redis and storage; with `require=worker` a live worker too."""
+    missing = [
+        f"{name}: {fault}"
+        for name, check in (("redis", _ping), ("storage", _write_and_read))
+        if (fault := _fault_of(check, resources))
+    ]
+    if missing:
+        raise NotReady("; ".join(missing))
+    workers = resources.fleet.workers()
+    if require == "worker" and not workers:
+        raise NotReady("worker: none is running; `emserve worker` starts one.")
+    return Readiness(workers=workers)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(request: Request) -> Response:
+    """Counters and gauges in Prometheus' text format."""
+    return Response(generate_latest(request.state.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _fault_of(check: Callable[[Resources], None], resources: Resources) -> str | None:
+    try:
+        check(resources)
+    except EmserveError as error:
+        return str(error)
+    return None
+
+
+def _ping(resources: Resources) -> None:
+    with broker_errors():
+        resources.redis.ping()
+
+
+def _write_and_read(resources: Resources) -> None:
+    key = f"probes/{secrets.token_hex(8)}"
+    with storage.storage_errors():
+        obstore.put(resources.store, key, b"ready?")
+        obstore.delete(resources.store, key)

@@ -1,0 +1,181 @@
+"""Jobs: create, read, list, cancel."""
+
+import asyncio
+import base64
+import binascii
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from emserve import storage
+from emserve.errors import FieldError, InvalidRequest
+from emserve.ids import PATTERN, new_id
+from emserve.jobs import Job, JobPage, JobStatus
+from emserve.live import Filter
+from service.admission import admit
+from service.deps import JobId, ResourcesDep, Wait
+from service.links import job_path, linked
+from service.resources import Resources
+from service.uploads import receive
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_POLL_SECONDS = 0.05
+_POLL_SECONDS_AT_MOST = 0.5
+_RETRY_SECONDS = 1
+
+_TEXT = {"type": "string", "maxLength": 65536}
+_BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image", "model"],
+                "additionalProperties": False,
+                "properties": {
+                    "image": {"type": "string", "format": "binary", "description": "TIFF, PNG or JPEG"},
+                    "model": {"type": "string", "description": "`name` or `name@version`"},
+                    "params": {"$ref": "#/components/schemas/Parameters"},
+                    "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            },
+            "encoding": {
+                "params": {"contentType": "application/json"},
+                "tags": {"contentType": "application/json"},
+            },
+        },
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+def _raw_query(what: str) -> Any:  # FastAPI's Query() is untyped
+    return Query(description=f"With a raw body: {what}.")
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Job,
+    openapi_extra={"requestBody": _BODY},
+    responses={
+        200: {"model": Job, "description": "The job ended within the time that the caller waited"},
+        202: {"description": "The job is accepted and will not be lost"},
+    },
+)
+async def create_job(
+    request: Request,
+    response: Response,
+    resources: ResourcesDep,
+    wait: Wait,
+    # receive() reads these four; they stand here for the contract.
+    model: Annotated[str | None, _raw_query("`name` or `name@version`")] = None,  # noqa: ARG001
+    filename: Annotated[str | None, _raw_query("the file's name")] = None,  # noqa: ARG001
+    params: Annotated[str | None, _raw_query("the parameters as JSON")] = None,  # noqa: ARG001
+    tags: Annotated[str | None, _raw_query("the tags as JSON")] = None,  # noqa: ARG001
+) -> Job:
+    """Accepts an image and queues its segmentation."""
+    job_id = new_id()
+    try:
+        limit = resources.settings.max_upload_bytes
+        received = await receive(request, resources.store, storage.input_key(job_id), limit)
+        job = await asyncio.to_thread(admit, resources, job_id, received)
+    except BaseException:  # a client that went away included: an upload without a job leaves nothing
+        storage.remove_all(resources.store, storage.job_prefix(job_id))
+        raise
+    response.headers["Location"] = job_path(job_id)
+    return await _answer(resources, job, wait, response, when_ended=200)
+
+
+@router.get("/{job_id}", response_model=Job)
+async def read_job(job_id: JobId, resources: ResourcesDep, wait: Wait, response: Response) -> Job:
+    """The job; with `Prefer: wait=N` as soon as it has ended, or after N seconds."""
+    job = await asyncio.to_thread(resources.book.read, job_id)
+    return await _answer(resources, job, wait, response, when_ended=200)
+
+
+@router.get("", response_model=JobPage)
+def list_jobs(  # each is a query parameter of the contract
+    resources: ResourcesDep,
+    status: JobStatus | None = None,
+    model: Annotated[str | None, Query(max_length=200, description="`name` or `name@version`.")] = None,
+    tag: Annotated[str | None, Query(max_length=400, description="`key:value`.")] = None,
+    created_after: datetime | None = None,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    page_token: Annotated[str | None, Query(max_length=200)] = None,
+) -> JobPage:
+    """Jobs, newest first."""
+    chosen = Filter(status=status, model=model, tag=_parse_tag(tag), created_after=created_after)
+    page = resources.book.page(chosen, _parse_token(page_token), page_size)
+    token = page.next_page_token
+    return JobPage(
+        jobs=[linked(job) for job in page.jobs], next_page_token=_make_token(token) if token else None
+    )
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    response_model=Job,
+    responses={200: {"model": Job, "description": "The job had ended already; it is unchanged"}},
+)
+def cancel_job(job_id: JobId, resources: ResourcesDep, response: Response) -> Job:
+    """Stops a job: a queued one at once, a running one within two seconds."""
+    job, changed = resources.book.cancel(job_id)
+    response.status_code = 202 if changed else 200
+    return linked(job)
+
+
+async def _answer(
+    resources: Resources, job: Job, wait: int | None, response: Response, *, when_ended: int
+) -> Job:
+    """The job, after waiting for its end if that was asked for, with the headers that belong to it."""
+    if wait is not None:
+        job = await _wait_for_end(resources, job, wait)
+        response.headers["Preference-Applied"] = f"wait={wait}"
+        if job.status.ended:
+            response.status_code = when_ended
+    if not job.status.ended:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return linked(job)
+
+
+async def _wait_for_end(resources: Resources, job: Job, seconds: float) -> Job:
+    deadline = time.monotonic() + seconds
+    pause = _POLL_SECONDS
+    while not job.status.ended and (left := deadline - time.monotonic()) > 0:
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 1.5, _POLL_SECONDS_AT_MOST)
+        job = await asyncio.to_thread(resources.book.read, job.id)
+    return job
+
+
+def _parse_tag(tag: str | None) -> tuple[str, str] | None:
+    if tag is None:
+        return None
+    name, colon, value = tag.partition(":")
+    if not name or not colon:
+        detail = f"A tag is asked for as key:value; given: {tag!r}."
+        raise InvalidRequest(detail, errors=[FieldError("/query/tag", detail)])
+    return name, value
+
+
+def _make_token(last_id: str) -> str:
+    return base64.urlsafe_b64encode(last_id.encode()).decode().rstrip("=")
+
+
+def _parse_token(token: str | None) -> str | None:
+    if token is None:
+        return None
+    detail = "This page token is none of this server's; take it from `next_page_token` of the page before."
+    try:
+        last_id = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(detail, errors=[FieldError("/query/page_token", detail)]) from error
+    if not PATTERN.fullmatch(last_id):
+        raise InvalidRequest(detail, errors=[FieldError("/query/page_token", detail)])
+    return last_id

@@ -1,0 +1,188 @@
+"""An upload on its way into storage: counted, hashed and stored in one pass, never held in memory.
+
+Two forms (docs/api.md): multipart/form-data with a part `image`, and a raw body with the rest in
+the query.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+
+import obstore
+from obstore.store import ObjectStore
+from starlette.requests import Request
+from streaming_form_data.parser import ParseFailedException, StreamingFormDataParser, UnexpectedPartException
+from streaming_form_data.targets import BaseTarget
+
+from emserve.errors import (
+    FieldError,
+    IncompleteUpload,
+    InvalidRequest,
+    MissingImage,
+    UnsupportedMediaType,
+    UploadTooLarge,
+)
+
+_FIELD_LIMIT = 64 * 1024  # bytes of a text part
+_FIELDS = ("model", "params", "tags")
+_IMAGE_TYPES = ("application/octet-stream", "image/")
+_HOW_TO = "curl -X POST -T cell.tif 'http://HOST/v1/jobs?model=mitonet&filename=cell.tif'"
+
+
+@dataclass
+class Received:
+    """What came in. `fields` holds the text parts as they were sent."""
+
+    filename: str = ""
+    size_bytes: int = 0
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        return self.digest.hexdigest()
+
+    def note(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self.digest.update(chunk)
+
+
+async def receive(request: Request, store: ObjectStore, key: str, limit_bytes: int) -> Received:
+    """Streams the request's image to `key`.
+
+    Raises UserErrors for what is wrong with the request; whoever calls removes what was stored.
+    """
+    announced = int(request.headers.get("content-length") or 0)
+    if announced > limit_bytes:
+        raise UploadTooLarge(announced, limit_bytes)
+    content_type = request.headers.get("content-type", "")
+    kind = _media_type(content_type)
+    received = Received()
+    if kind == "multipart/form-data":
+        chunks = _multipart(request, content_type, received)
+    elif not kind or kind.startswith(_IMAGE_TYPES):
+        received.fields = {
+            name: request.query_params[name] for name in _FIELDS if name in request.query_params
+        }
+        received.filename = request.query_params.get("filename", "")
+        chunks = _raw(request, received)
+    else:
+        raise UnsupportedMediaType(
+            f"The body's Content-Type is {kind!r}; an image comes as multipart/form-data, as image/*, as "
+            f"application/octet-stream or without a type. To send a file as it is: {_HOW_TO}"
+        )
+    await obstore.put_async(
+        store, key, _within(chunks, received, limit_bytes), max_concurrency=2, use_multipart=True
+    )
+    if received.size_bytes == 0:
+        raise MissingImage(
+            "The request carries no image: the body, or its part `image`, is empty.",
+            errors=[FieldError("/image", "empty or missing")],
+        )
+    return received
+
+
+def _media_type(content_type: str) -> str:
+    message = EmailMessage()
+    message["content-type"] = content_type
+    return message.get_content_type() if content_type else ""
+
+
+async def _within(chunks: AsyncIterator[bytes], received: Received, limit_bytes: int) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        received.note(chunk)
+        if received.size_bytes > limit_bytes:
+            raise UploadTooLarge(received.size_bytes, limit_bytes)
+        yield chunk
+
+
+async def _raw(request: Request, received: Received) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        yield chunk
+    announced = request.headers.get("content-length")
+    if announced is not None and received.size_bytes < int(announced):
+        raise IncompleteUpload(
+            f"The body ended after {received.size_bytes} of the {announced} bytes that Content-Length "
+            "announced. Send the file again."
+        )
+
+
+async def _multipart(request: Request, content_type: str, received: Received) -> AsyncIterator[bytes]:
+    image = _ImagePart()
+    texts = {name: _TextPart(name) for name in _FIELDS}
+    try:
+        parser = StreamingFormDataParser({"Content-Type": content_type}, strict=True)
+        parser.register("image", image)
+        for name, part in texts.items():
+            parser.register(name, part)
+        async for chunk in request.stream():
+            parser.data_received(chunk)
+            for piece in image.take():
+                yield piece
+    except UnexpectedPartException as error:
+        raise _unknown_part(error.part_name) from error
+    except ParseFailedException as error:
+        raise InvalidRequest(
+            "The body is no valid multipart/form-data; curl makes one with "
+            "`-F image=@cell.tif -F model=mitonet`."
+        ) from error
+    if image.parts and not image.is_complete:
+        raise IncompleteUpload("The body ended inside the part `image`. Send the file again.")
+    received.filename = image.multipart_filename or ""
+    received.fields = {name: part.text for name, part in texts.items() if part.parts}
+
+
+def _unknown_part(name: object) -> InvalidRequest:
+    shown = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    detail = f"The part {shown[:100]!r} is unknown; the parts are image, model, params and tags."
+    return InvalidRequest(detail, errors=[FieldError(f"/{shown[:100]}", detail)])
+
+
+class _ImagePart(BaseTarget):  # type: ignore[misc]  # the library ships no types
+    """Hands the image's bytes on as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = 0
+        self.is_complete = False
+        self._pieces: list[bytes] = []
+
+    def on_start(self) -> None:
+        self.parts += 1
+        if self.parts > 1:
+            raise InvalidRequest("The request carries more than one part `image`; one job takes one image.")
+
+    def on_data_received(self, chunk: bytes) -> None:
+        self._pieces.append(bytes(chunk))
+
+    def on_finish(self) -> None:
+        self.is_complete = True
+
+    def take(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+
+class _TextPart(BaseTarget):  # type: ignore[misc]  # the library ships no types
+    """Collects one small text part."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.parts = 0
+        self._name = name
+        self._value = bytearray()
+
+    def on_start(self) -> None:
+        self.parts += 1
+        if self.parts > 1:
+            raise InvalidRequest(f"The part {self._name!r} stands twice in the request.")
+
+    def on_data_received(self, chunk: bytes) -> None:
+        self._value += chunk
+        if len(self._value) > _FIELD_LIMIT:
+            raise InvalidRequest(f"The part {self._name!r} is longer than {_FIELD_LIMIT} bytes.")
+
+    @property
+    def text(self) -> str:
+        return self._value.decode(errors="replace")
