@@ -1,0 +1,38 @@
+"""Jobs watched from a terminal until they end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import typer
+from rich.text import Text
+
+from emserve.cli.client_options import url_hint
+from emserve.cli.complaints import INTERRUPTED
+from emserve.cli.consoles import stderr
+from emserve.cli.progress import job_progress
+from emserve.client.client import Client
+from emserve.jobs import Job
+
+
+def watch(client: Client, job: Job) -> Job:
+    """The job once it has ended, its progress shown on stderr until then."""
+    if job.status.ended:
+        return job
+    with job_progress(stderr(), job.input.filename) as on_progress:
+        return client.wait(job.id, on_progress=on_progress)
+
+
+@contextmanager
+def leaving_jobs(client: Client, jobs: Sequence[Job]) -> Iterator[None]:
+    """Ctrl-C in the block ends the command, not these jobs, and says so."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        ids = " ".join(job.id for job in jobs)
+        at = url_hint(client.url)
+        if len(jobs) == 1:
+            text = f"The job goes on. Watch it with `emserve job {ids} --wait{at}`, end it with"
+        else:
+            text = "The jobs go on, those that have not ended. End them with"
+        stderr().print(Text(f"\n{text} `emserve cancel {ids}{at}`.", "yellow"), soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from error

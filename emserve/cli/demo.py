@@ -1,0 +1,164 @@
+"""`emserve demo`: a made-up image with known objects goes the whole way, and the result is scored."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel, ValidationError
+from rich.console import Console
+from rich.text import Text
+
+from emserve.cli.awaiting import leaving_jobs, watch
+from emserve.cli.client_options import Url
+from emserve.cli.consoles import stderr, stdout
+from emserve.cli.objects_table import objects_table
+from emserve.cli.progress import upload_progress
+from emserve.client.client import Client
+from emserve.client.errors import ClientError
+from emserve.client.stories import require_success
+from emserve.jobs import Job
+
+_MAKE_SECONDS = 600.0
+
+
+class DemoFailed(ClientError):
+    """A process that the demo needs did not do its work."""
+
+
+class Score(BaseModel):
+    """What the demo shows of the scores that `python -m training.evaluate` prints."""
+
+    f1_50: float
+    precision_50: float
+    recall_50: float
+    predicted: int
+    true: int
+
+
+@dataclass(frozen=True)
+class DemoFiles:
+    """Where everything goes."""
+
+    folder: Path
+
+    @property
+    def image(self) -> Path:
+        return self.folder / "phantom.tif"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "phantom.truth.tif"
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "phantom.labels.ome.tif"
+
+    @property
+    def objects(self) -> Path:
+        return self.folder / "phantom.objects.csv"
+
+    @property
+    def preview(self) -> Path:
+        return self.folder / "phantom.preview.png"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the image and its results.")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another image.")] = 1,
+    size: Annotated[int, typer.Option(min=64, help="Pixels a side.")] = 512,
+    model: Annotated[
+        str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")
+    ] = "mitonet",
+    url: Url = None,
+) -> None:
+    """Segment a made-up image with known objects, and score the result.
+
+    The image is sent over HTTP to a running service: `emserve up` starts one.
+    """
+    files = DemoFiles(out)
+    with Client(url) as client:
+        client.models()  # before anything is made, whether somebody is there to take it
+        stderr().print(Text(f"Making an image of {size} x {size} pixels (seed {seed})", "dim"))
+        _make_phantom(files, seed, size)
+        job = _segment(client, files.image, model)
+        client.save(job.id, "labels", files.labels)
+        client.save(job.id, "objects", files.objects)
+        client.save(job.id, "preview", files.preview)
+        rows = client.objects(job.id)
+    console = stdout()
+    if rows:
+        console.print(objects_table(rows))
+    _show_score(console, _score(files))
+    _show_files(console, files, job)
+
+
+def run_module(*arguments: str) -> str:
+    """Output of `python -m …`. Raises DemoFailed with the last words of a process that failed."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_MAKE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DemoFailed(f"{arguments[0]} was stopped: it ran longer than {_MAKE_SECONDS:g} s.") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise DemoFailed(
+            f"{arguments[0]}, which the demo needs, failed: {last}. If a package is missing, "
+            "`pip install 'emserve[worker]'` brings it."
+        )
+    return done.stdout
+
+
+def _make_phantom(files: DemoFiles, seed: int, size: int) -> None:
+    files.folder.mkdir(parents=True, exist_ok=True)
+    places = ["--out", str(files.image), "--truth", str(files.truth)]
+    run_module("training.phantoms", *places, "--seed", str(seed), "--size", str(size))
+
+
+def _segment(client: Client, image: Path, model: str) -> Job:
+    """The succeeded job. Raises JobFailed or JobCancelled."""
+    with upload_progress(stderr(), image.name) as on_bytes:
+        job = client.submit(image, model, tags={"made-by": "emserve-demo"}, on_bytes=on_bytes)
+    with leaving_jobs(client, [job]):
+        ended = watch(client, job)
+    require_success(ended)
+    return ended
+
+
+def _score(files: DemoFiles) -> Score:
+    output = run_module("training.evaluate", str(files.labels), str(files.truth), "--json")
+    try:
+        return Score.model_validate_json(output)
+    except ValidationError as error:
+        raise DemoFailed(f"training.evaluate said something else than scores: {output!r:.200}.") from error
+
+
+def _show_score(console: Console, score: Score) -> None:
+    text = Text.assemble(
+        "\n",
+        (f"F1 {score.f1_50:.2f}", "bold"),
+        f" at IoU 0.5: precision {score.precision_50:.2f}, recall {score.recall_50:.2f}; "
+        f"{score.predicted} objects found, {score.true} there.",
+    )
+    console.print(text, soft_wrap=True)
+
+
+def _show_files(console: Console, files: DemoFiles, job: Job) -> None:
+    lines = {
+        "Image": files.image,
+        "Truth": files.truth,
+        "Labels": files.labels,
+        "Objects": files.objects,
+        "Preview": files.preview,
+    }
+    text = "\n".join(f"{name:<9}{path}" for name, path in lines.items())
+    console.print(Text(f"\n{text}\n{'Job':<9}{job.id}, {job.model.id}"), soft_wrap=True)

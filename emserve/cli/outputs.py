@@ -1,0 +1,64 @@
+"""Which files a command writes for each image, decided before anything is uploaded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from emserve.client.errors import UnknownFormat
+from emserve.client.formats import Part, format_of
+
+_OPTIONS: dict[Part, str] = {"labels": "--out", "objects": "--objects", "preview": "--preview"}
+_ENDINGS: dict[Part, str] = {"labels": ".labels.tif", "objects": ".objects.csv", "preview": ".preview.png"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files, or folders for them; None: not wanted."""
+
+    labels: Path | None = None
+    objects: Path | None = None
+    preview: Path | None = None
+
+    def wanted(self) -> Iterator[tuple[Part, Path]]:
+        if self.labels is not None:
+            yield "labels", self.labels
+        if self.objects is not None:
+            yield "objects", self.objects
+        if self.preview is not None:
+            yield "preview", self.preview
+
+    def for_images(self, images: Sequence[Path]) -> list["Outputs"]:
+        """The files of each image. A name that cannot be meant ends the command with code 2."""
+        several = len(images) > 1
+        if several and any(True for _ in self.wanted()):
+            _refuse_same_stems(images)
+        return [
+            Outputs(**{part: _file_for(part, path, image, several) for part, path in self.wanted()})
+            for image in images
+        ]
+
+
+def _file_for(part: Part, path: Path, image: Path, several: bool) -> Path:
+    if path.is_dir() or (several and not path.suffix):
+        return path / f"{image.stem}{_ENDINGS[part]}"
+    if several:
+        raise typer.BadParameter(
+            f"{_OPTIONS[part]} {path}: with several images it is a folder, in which each gets a file "
+            f"such as {image.stem}{_ENDINGS[part]}."
+        )
+    try:
+        format_of(part, path)
+    except UnknownFormat as error:
+        raise typer.BadParameter(f"{_OPTIONS[part]}: {error} A folder that exists will do, too.") from error
+    return path
+
+
+def _refuse_same_stems(images: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for image in images:
+        if (other := seen.setdefault(image.stem, image)) is not image:
+            raise typer.BadParameter(
+                f"{other} and {image} would be written to files of one name. Submit them one after the other."
+            )

@@ -1,0 +1,108 @@
+"""How far an upload and a job are: a bar on a terminal, else a line whenever something changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from emserve.client.payload import OnBytes
+from emserve.client.stories import OnProgress
+from emserve.jobs import Job, JobStatus
+
+
+@contextmanager
+def upload_progress(console: Console, name: str) -> Iterator[OnBytes]:
+    """Shows the bytes that it is told of."""
+    if not console.is_terminal:
+        yield _plain_upload(console, name)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"{name}: sending", total=None)
+
+        def show(sent: int, total: int | None) -> None:
+            progress.update(task, completed=sent, total=total)
+
+        yield show
+
+
+@contextmanager
+def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
+    """Shows the job that it is told of."""
+    if not console.is_terminal:
+        yield _plain_job(console, name)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[eta]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"{name}: waiting", total=None, eta="")
+
+        def show(job: Job) -> None:
+            at = job.progress
+            progress.update(
+                task,
+                description=f"{name}: {describe(job)}",
+                total=1.0 if at else None,
+                completed=at.fraction if at else 0,
+                eta=eta_text(at.eta_seconds) if at else "",
+            )
+
+        yield show
+
+
+def describe(job: Job) -> str:
+    """Status in a few words: `queued, 2 ahead`, `running, infer`."""
+    if job.status is JobStatus.QUEUED and job.queue is not None and job.queue.position > 0:
+        return f"queued, {job.queue.position} ahead"
+    again = f", attempt {job.attempt}" if job.attempt > 1 and not job.status.ended else ""
+    stage = f", {job.stage}" if job.stage is not None and not job.status.ended else ""
+    return f"{job.status}{stage}{again}"
+
+
+def eta_text(seconds: float | None) -> str:
+    """`about 31 s left`; nothing when it is unknown."""
+    if seconds is None:
+        return ""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"about {whole} s left"
+    return f"about {round(whole / 60)} min left" if whole < 5400 else f"about {whole / 3600:.1f} h left"
+
+
+def _plain_upload(console: Console, name: str) -> OnBytes:
+    def show(sent: int, total: int | None) -> None:
+        if sent == total:
+            console.print(Text(f"{name}: {decimal(sent)} sent"), soft_wrap=True)
+
+    return show
+
+
+def _plain_job(console: Console, name: str) -> OnProgress:
+    last = ""
+
+    def show(job: Job) -> None:
+        nonlocal last
+        if (text := describe(job)) != last:
+            last = text
+            console.print(Text(f"{name}: {text}"), soft_wrap=True)
+
+    return show

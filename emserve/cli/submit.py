@@ -1,0 +1,122 @@
+"""`emserve submit`: sends images and, if wanted, waits and saves what came out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from emserve.cli.awaiting import leaving_jobs, watch
+from emserve.cli.client_options import AsJson, Url, url_hint
+from emserve.cli.complaints import FAILED, complain
+from emserve.cli.consoles import stderr, stdout
+from emserve.cli.job_options import parse_parameters, parse_tags
+from emserve.cli.outputs import Outputs
+from emserve.cli.progress import upload_progress
+from emserve.client.client import Client
+from emserve.client.errors import ApiError, JobCancelled, JobFailed
+from emserve.client.stories import require_success
+from emserve.client.submission import Submission
+from emserve.jobs import Job
+
+
+def submit(  # the parameters are the command's options
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE", exists=True, dir_okay=False, readable=True, help="TIFF, PNG or JPEG."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")],
+    param: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A parameter, such as downsampling=2. May be repeated."),
+    ] = None,
+    params: Annotated[str | None, typer.Option(metavar="JSON", help="Parameters as one JSON object.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A tag to find the job by. May be repeated.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the jobs have ended.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Save the label map: .tif (OME-TIFF), .npy or .png. With several images, a folder."
+        ),
+    ] = None,
+    objects: Annotated[
+        Path | None, typer.Option(help="Save the measures of the objects: .csv or .json, or a folder.")
+    ] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="Save the image with the objects outlined: .png, or a folder.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Send images to be segmented.
+
+    Saving anything waits for the jobs to end. With --json there is one job per line.
+    """
+    submission = Submission(model, parse_parameters(param or (), params), parse_tags(tag or ()))
+    outputs = Outputs(labels=out, objects=objects, preview=preview).for_images(images)
+    must_wait = wait or any(True for _ in outputs[0].wanted())
+    with Client(url) as client:
+        jobs = [_send(client, image, submission) for image in images]
+        accepted = [job for job in jobs if job is not None]
+        done = [True]
+        if must_wait:
+            with leaving_jobs(client, accepted):
+                pairs = zip(jobs, outputs, strict=True)
+                done = [_finish(client, job, files, as_json) for job, files in pairs if job is not None]
+        else:
+            _announce(accepted, client.url, as_json)
+    if len(accepted) < len(images) or not all(done):
+        raise typer.Exit(FAILED)
+
+
+def _send(client: Client, image: Path, submission: Submission) -> Job | None:
+    """The accepted job; None, and a complaint, when the service refused this image."""
+    console = stderr()
+    try:
+        with upload_progress(console, image.name) as on_bytes:
+            job = client.submit(
+                image, submission.model, submission.params, submission.tags, on_bytes=on_bytes
+            )
+    except ApiError as error:
+        complain(f"{image}: {error}")
+        return None
+    console.print(Text(f"{image.name}: job {job.id}", "dim"), soft_wrap=True)
+    for warning in job.warnings:
+        console.print(Text(f"{image.name}: {warning.detail}", "yellow"), soft_wrap=True)
+    return job
+
+
+def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
+    """Waits for the job and saves its results; False, and a complaint, when it has none."""
+    ended = watch(client, job)
+    if as_json:
+        typer.echo(ended.model_dump_json())
+    try:
+        require_success(ended)
+    except (JobFailed, JobCancelled) as error:
+        complain(str(error))
+        return False
+    if not as_json and ended.result is not None:
+        name = ended.input.filename
+        stdout().print(
+            Text(f"{name}: {ended.id} {ended.status}, {ended.result.objects} objects"), soft_wrap=True
+        )
+    for part, path in files.wanted():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.save(ended.id, part, path)
+        stderr().print(Text(f"{part}: {path}", "dim"), soft_wrap=True)
+    return True
+
+
+def _announce(jobs: Sequence[Job], url: str, as_json: bool) -> None:
+    """Ids and states on stdout, and what to do next."""
+    for job in jobs:
+        typer.echo(job.model_dump_json() if as_json else f"{job.id} {job.status}")
+    if jobs and not as_json:
+        follow = f"job {jobs[0].id} --wait" if len(jobs) == 1 else "jobs"
+        stderr().print(Text(f"Next: emserve {follow}{url_hint(url)}", "dim"), soft_wrap=True)

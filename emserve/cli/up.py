@@ -1,0 +1,224 @@
+"""`emserve up` runs the whole service; `emserve worker` runs workers for one that runs elsewhere."""
+
+import contextlib
+import os
+import socket
+import time
+from pathlib import Path
+
+import typer
+from redis import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from emserve import __version__
+from emserve.broker import server_version
+from emserve.cli import up_options as option
+from emserve.cli.household import Household, Outline
+from emserve.cli.listener import listen, url_of
+from emserve.cli.probe import Probe
+from emserve.cli.signals import Signals
+from emserve.cli.steps import Steps
+from emserve.cli.welcome import Readiness, count, welcome, workers_text
+from emserve.errors import BrokerUnavailable
+from emserve.fleet import Fleet
+from emserve.folder import FolderLock
+from emserve.running import RunningRecord
+from emserve.settings import Settings
+from emserve.tickets import connect
+
+
+def up(  # the parameters are the command's options
+    host: option.Host = None,
+    port: option.Port = None,
+    data_dir: option.DataDir = None,
+    workers: option.Workers = None,
+    device: option.Device = None,
+    threads: option.Threads = None,
+    redis: option.RedisUrl = None,
+    storage: option.StorageUrl = None,
+    log_dir: option.LogDir = None,
+    api_only: option.ApiOnly = False,
+    allow_anonymous: option.AllowAnonymous = None,
+) -> None:
+    """Run the service: its job queue, the API, and warm workers on each device.
+
+    Every option can be given as a variable too: --data-dir is EMSERVE_DATA_DIR.
+    """
+    if api_only and workers:
+        raise typer.BadParameter("--api-only starts no worker; leave --workers away, or --api-only.")
+    settings = option.settings_of(
+        {
+            "host": host,
+            "port": port,
+            "data_dir": data_dir,
+            "workers": 0 if api_only else workers,
+            "device": device,
+            "threads": threads,
+            "redis": redis,
+            "storage": storage,
+            "allow_anonymous": allow_anonymous,
+        }
+    )
+    option.refuse_exposure(settings)
+    _run_service(_outline(settings, log_dir))
+
+
+def worker(
+    data_dir: option.DataDir = None,
+    workers: option.Workers = None,
+    device: option.Device = None,
+    threads: option.Threads = None,
+    redis: option.RedisUrl = None,
+    storage: option.StorageUrl = None,
+    log_dir: option.LogDir = None,
+) -> None:
+    """Run only workers, for a service that runs elsewhere on the same Redis and storage.
+
+    Without --redis they join the `emserve up` of the same data folder.
+    """
+    settings = option.settings_of(
+        {
+            "data_dir": data_dir,
+            "workers": workers,
+            "device": device,
+            "threads": threads,
+            "redis": redis,
+            "storage": storage,
+        }
+    )
+    if settings.workers == 0:
+        raise typer.BadParameter("--workers 0 leaves nothing to run; give at least 1.")
+    _run_workers(_outline(settings, log_dir))
+
+
+def _outline(settings: Settings, log_dir: Path | None) -> Outline:
+    if log_dir is None and Console().is_terminal:
+        log_dir = settings.data_dir / "logs"
+    return Outline(settings, None if log_dir is None else log_dir.expanduser().resolve())
+
+
+def _run_service(outline: Outline) -> None:
+    """From nothing to ready, then until somebody wants it to end."""
+    begun = time.monotonic()
+    steps = Steps(Console(highlight=False))
+    steps.say(f"emserve {__version__}", style="bold")
+    settings = outline.settings
+    with contextlib.ExitStack() as stack:
+        if settings.redis is not None:
+            stack.enter_context(FolderLock(settings.data_dir, shared=True))
+        listener = stack.enter_context(listen(settings.host, settings.port))
+        bound = settings.model_copy(update={"port": listener.getsockname()[1]})
+        signals = stack.enter_context(Signals())
+        house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
+        _open_broker(house, bound, steps)
+        url = _open_api(house, listener, steps)
+        devices = _open_workers(house, bound, Probe(url, steps), steps) if bound.workers else []
+        if house.must_end:
+            return
+        seconds = time.monotonic() - begun
+        steps.show(welcome(Readiness(bound, url, seconds, outline.log_dir, devices, house.threads)))
+        _stay(house, bound.data_dir, url)
+
+
+def _run_workers(outline: Outline) -> None:
+    steps = Steps(Console(highlight=False))
+    settings = outline.settings
+    with contextlib.ExitStack() as stack:
+        if settings.redis is not None:
+            stack.enter_context(FolderLock(settings.data_dir, shared=True))
+        signals = stack.enter_context(Signals())
+        house = stack.enter_context(Household(outline, steps, signals))
+        fleet = Fleet(_known_broker(settings, steps))
+        devices = _start_workers(house, settings, steps)
+        house.watch_until(lambda: any(entry.name in house.worker_names for entry in fleet.workers()))
+        if house.must_end:
+            return
+        steps.done(f"ready: {workers_text(devices, settings.workers, house.threads)}; Ctrl-C stops")
+        house.is_ready = True
+        house.watch_until(lambda: False)
+
+
+def _open_broker(house: Household, settings: Settings, steps: Steps) -> None:
+    if settings.redis is not None:
+        _known_broker(settings, steps).close()
+        return
+    steps.begin("Starting the broker")
+    steps.done(house.start_broker())
+
+
+def _known_broker(settings: Settings, steps: Steps) -> Redis:
+    """A client of a broker that somebody else runs; BrokerUnavailable when there is none."""
+    steps.begin("Looking for the broker")
+    client = connect(settings.redis_url)
+    try:
+        version = server_version(client)
+    except RedisError as error:
+        raise BrokerUnavailable(_no_broker(settings, error)) from error
+    steps.done(version)
+    return client
+
+
+def _no_broker(settings: Settings, error: RedisError) -> str:
+    if settings.redis is None:
+        return (
+            f"No broker runs for the data folder {settings.data_dir}. Start `emserve up` there first, "
+            "or give the URL of a Redis with --redis."
+        )
+    return f"The server that --redis (EMSERVE_REDIS) names does not answer: {error}."
+
+
+def _open_api(house: Household, listener: socket.socket, steps: Steps) -> str:
+    """Starts the API and waits until it takes jobs; its address."""
+    steps.begin("Starting the API")
+    begun = time.monotonic()
+    url = url_of(listener)
+    house.start_api(listener)
+    if house.watch_until(Probe(url, steps).takes_jobs):
+        steps.done(f"{url}, after {time.monotonic() - begun:.1f} s")
+    return url
+
+
+def _open_workers(house: Household, settings: Settings, probe: Probe, steps: Steps) -> list[str]:
+    """Starts the workers and waits until one of them holds a model warm; their devices."""
+    begun = time.monotonic()
+    devices = _start_workers(house, settings, steps)
+    if house.watch_until(lambda: probe.has_worker(house.worker_names)):
+        steps.done(f"warm after {time.monotonic() - begun:.1f} s")
+    return devices
+
+
+def _start_workers(house: Household, settings: Settings, steps: Steps) -> list[str]:
+    if settings.device == "auto":
+        steps.begin("Looking for devices")
+    devices = house.find_devices()
+    if settings.device == "auto" and devices:
+        steps.done(", ".join(devices))
+    if devices:
+        steps.begin(f"Warming {count(len(devices) * settings.workers, 'worker')} on {', '.join(devices)}")
+        house.start_workers(devices)
+    return devices
+
+
+def _stay(house: Household, data_dir: Path, url: str) -> None:
+    """Keeps the service running, and says in the data folder where it is."""
+    house.is_ready = True
+    record = _record(house, url)
+
+    def follow() -> bool:
+        """Writes the record anew when a part has another process than before."""
+        nonlocal record
+        if record.parts != house.process_ids:
+            record = _record(house, url)
+            record.write(data_dir)
+        return False
+
+    try:
+        record.write(data_dir)
+        house.watch_until(follow)
+    finally:
+        record.remove(data_dir)
+
+
+def _record(house: Household, url: str) -> RunningRecord:
+    return RunningRecord(url=url, pid=os.getpid(), parts=house.process_ids)

@@ -1,0 +1,80 @@
+"""Options of `emserve up` and `emserve worker`; each overrides the EMSERVE_ variable of the same name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
+
+from emserve.cli.listener import is_loopback
+from emserve.settings import Settings
+
+# None means "not given": the environment, then the default of Settings decide.
+Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of everything that lasts. [default: data]")]
+Workers = Annotated[int | None, typer.Option(help="Workers on each device. [default: 1]")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda:N. [default: auto]")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads of each worker. [default: cores / workers]")]
+RedisUrl = Annotated[
+    str | None, typer.Option("--redis", metavar="URL", help="A Redis to use in place of the embedded one.")
+]
+StorageUrl = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="URL", help="Where jobs are stored. [default: the data folder]"),
+]
+LogDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="EMSERVE_LOG_DIR",
+        help="Folder of the logs. [default: logs in the data folder at a terminal, else stderr]",
+    ),
+]
+ApiOnly = Annotated[bool, typer.Option("--api-only", help="Start no worker; the same as --workers 0.")]
+AllowAnonymous = Annotated[
+    bool | None,
+    typer.Option("--allow-anonymous", help="Allow an address that others can reach, without any keys."),
+]
+
+Given = dict[str, str | int | bool | Path | None]
+
+
+def settings_of(given: Given) -> Settings:
+    """The settings with the options that were given; a wrong value ends the command with code 2."""
+    try:
+        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(_explain(first, given)) from error
+    except SettingsError as error:
+        raise typer.BadParameter(f"{error}. Lists and maps are given as JSON.") from error
+
+
+def _explain(error: ErrorDetails, given: Given) -> str:
+    field = str(error["loc"][0])
+    variable = f"EMSERVE_{field.upper()}"
+    option = f"--{field.replace('_', '-')}"
+    if given.get(field) is not None:
+        where, remedy = option, f"Give another with {option}"
+    else:
+        where, remedy = variable, f"Change {variable}"
+    about = Settings.model_fields[field].description or ""
+    return f"{where} cannot be {error['input']!r}: {error['msg']}. {remedy}. It means: {about}"
+
+
+def refuse_exposure(settings: Settings) -> None:
+    """Without keys, only this machine may reach the API, unless that is wished for by name."""
+    if settings.allow_anonymous:
+        return
+    try:
+        safe = is_loopback(settings.host)
+    except OSError as error:
+        raise typer.BadParameter(f"--host {settings.host!r} is not an address: {error.strerror}.") from error
+    if not safe:
+        raise typer.BadParameter(
+            f"--host {settings.host} can be reached from other machines, and the service knows no keys yet: "
+            "everyone there could use it and see every image. Leave --host away to serve this machine only, "
+            "or add --allow-anonymous (EMSERVE_ALLOW_ANONYMOUS=1) on a network that you trust."
+        )

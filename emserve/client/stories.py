@@ -1,0 +1,158 @@
+"""What each method of the clients does, step by step, without sending anything itself.
+
+A story yields Calls and Pauses, is sent what came of each Call, and returns the method's value. Client and
+AsyncClient only carry the steps out, so that there is one copy of what they mean.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, TypeAdapter
+
+from emserve.client.answer import Answer, Broken
+from emserve.client.call import STUBBORN_TRIES, TRIES, Call, Pause
+from emserve.client.errors import JobCancelled, JobFailed, ServiceUnreachable, WaitTimedOut
+from emserve.client.formats import Part, part_path
+from emserve.client.job_filter import JobFilter
+from emserve.client.model_info import ModelInfo, ModelInfos
+from emserve.client.payload import Payload
+from emserve.client.retry import pause_before_retry
+from emserve.client.segmentation import Row
+from emserve.client.sink import Sink
+from emserve.client.submission import Submission
+from emserve.errors import EmserveError
+from emserve.jobs import Job, JobPage, JobStatus, Problem
+
+ValueT = TypeVar("ValueT")
+Reply = Answer | Broken | None
+Story = Generator[Call | Pause, Reply, ValueT]
+OnProgress = Callable[[Job], None]
+
+_LONG_POLL_SECONDS = 60  # the service waits no longer
+_LOOK_SECONDS = 0.25
+_SLOW_SECONDS = 660.0  # the service stores an upload, or renders a result, before it answers
+
+_JOB = TypeAdapter(Job)
+_PAGE = TypeAdapter(JobPage)
+_MODELS = TypeAdapter(ModelInfos)
+_PROVENANCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
+
+
+class _Objects(BaseModel):
+    objects: list[Row]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a job's end is awaited."""
+
+    timeout_seconds: float | None = None
+    """None waits for ever."""
+    on_progress: OnProgress | None = None
+    """Is shown the job about four times a second."""
+    clock: Callable[[], float] = time.monotonic
+
+
+def submit(submission: Submission, payload: Payload) -> Story[Job]:
+    headers = {"Content-Type": "application/octet-stream"}
+    if payload.total is not None:
+        headers["Content-Length"] = str(payload.total)
+    query = submission.query(payload.filename)
+    call = Call("POST", "/v1/jobs", query, headers, body=payload, patience_seconds=_SLOW_SECONDS)
+    return (yield from _ask(call)).read_as(_JOB)
+
+
+def read_job(job_id: str, wait_seconds: float | None = None, tries: int = TRIES) -> Story[Job]:
+    headers = {} if wait_seconds is None else {"Prefer": f"wait={max(0, int(wait_seconds))}"}
+    call = Call("GET", _path(job_id), headers=headers, patience_seconds=wait_seconds or 0, tries=tries)
+    return (yield from _ask(call)).read_as(_JOB)
+
+
+def read_page(wanted: JobFilter, left: int | None, token: str | None) -> Story[JobPage]:
+    call = Call("GET", "/v1/jobs", wanted.query(left, token))
+    return (yield from _ask(call)).read_as(_PAGE)
+
+
+def cancel(job_id: str) -> Story[Job]:
+    return (yield from _ask(Call("POST", f"{_path(job_id)}/cancel"))).read_as(_JOB)
+
+
+def await_end(job_id: str, patience: Patience) -> Story[Job]:
+    """The job once it has ended, in whatever way. Raises WaitTimedOut."""
+    begun = patience.clock()
+    deadline = None if patience.timeout_seconds is None else begun + patience.timeout_seconds
+    while True:
+        asked = patience.clock()
+        left = _LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - asked)
+        wait = None if patience.on_progress else min(left, _LONG_POLL_SECONDS)
+        job = yield from read_job(job_id, wait, STUBBORN_TRIES)
+        if patience.on_progress:
+            patience.on_progress(job)
+        if job.status.ended:
+            return job
+        now = patience.clock()
+        if deadline is not None and now >= deadline:
+            raise WaitTimedOut(job, patience.timeout_seconds or 0.0)
+        # Also after a long poll: a server that does not wait must not be asked without a breath.
+        if (pause := asked + _LOOK_SECONDS - now) > 0:
+            yield Pause(pause if deadline is None else min(pause, deadline - now))
+
+
+def list_models() -> Story[list[ModelInfo]]:
+    return (yield from _ask(Call("GET", "/v1/models"))).read_as(_MODELS).models
+
+
+def read_objects(job_id: str) -> Story[list[Row]]:
+    answer = yield from _ask(_result_call(job_id, "objects", "json"))
+    return answer.read_as(TypeAdapter(_Objects)).objects
+
+
+def read_provenance(job_id: str) -> Story[dict[str, object]]:
+    return (yield from _ask(_result_call(job_id, "provenance", None))).read_as(_PROVENANCE)
+
+
+def fetch(job_id: str, part: Part, format_name: str | None, sink: Sink) -> Story[None]:
+    """A result into `sink`. Raises CorruptAnswer when it is not what the server announced."""
+    answer = yield from _ask(_result_call(job_id, part, format_name, sink))
+    sink.check(answer.headers, f"{part} of the job {job_id}")
+
+
+def require_success(job: Job) -> None:
+    """Raises JobFailed or JobCancelled for a job that ended without a result."""
+    if job.status is JobStatus.FAILED:
+        unsaid = EmserveError("The service gives no reason.")
+        raise JobFailed(job.error or Problem.of(unsaid), job)
+    if job.status is JobStatus.CANCELLED:
+        raise JobCancelled(job)
+
+
+def _ask(call: Call) -> Story[Answer]:
+    """A successful answer to `call`, sent again where that helps. Raises ServiceUnreachable or ApiError."""
+    tries = 0
+    while True:
+        outcome = yield call
+        tries += 1
+        if outcome is None:
+            raise TypeError("a story is sent what came of its call")
+        pause = pause_before_retry(call, outcome, tries)
+        if pause is None:
+            break
+        yield Pause(pause)
+    if isinstance(outcome, Broken):
+        raise ServiceUnreachable(outcome.url, outcome.reason)
+    if not outcome.is_success:
+        raise outcome.error()
+    return outcome
+
+
+def _result_call(job_id: str, part: Part, format_name: str | None, sink: Sink | None = None) -> Call:
+    query = {} if format_name is None else {"format": format_name}
+    path = f"{_path(job_id)}/{part_path(part)}"
+    return Call("GET", path, query, sink=sink, patience_seconds=_SLOW_SECONDS)
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"

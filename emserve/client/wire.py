@@ -1,0 +1,63 @@
+"""Calls and answers in httpx's terms: what both clients hand to it and how its faults read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from emserve import __version__
+from emserve.client.address import choose_url, is_local
+from emserve.client.answer import Answer, Broken
+from emserve.client.call import Call
+
+_CONNECT_SECONDS = 5.0
+_LOST = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+_HEADERS = {
+    "User-Agent": f"emserve/{__version__}",
+    "Accept": "*/*",
+    # The digests that the service announces are those of the bytes as they are.
+    "Accept-Encoding": "identity",
+}
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Where the service is, and how long its answers may take."""
+
+    url: str
+    timeout_seconds: float
+    """Longest silence in the middle of an exchange, and longest wait for an ordinary answer."""
+
+    @classmethod
+    def to(cls, url: str | None, timeout_seconds: float) -> "Wire":
+        return cls(choose_url(url), timeout_seconds)
+
+    def client_options(self) -> dict[str, Any]:  # keyword arguments of httpx's two clients
+        return {"headers": _HEADERS, "trust_env": not is_local(self.url)}
+
+    def request_options(self, call: Call) -> dict[str, Any]:  # keyword arguments of httpx's stream()
+        timeout = httpx.Timeout(
+            self.timeout_seconds,
+            connect=min(_CONNECT_SECONDS, self.timeout_seconds),
+            read=self.timeout_seconds + call.patience_seconds,
+        )
+        return {
+            "method": call.method,
+            "url": f"{self.url}{call.path}",
+            "params": dict(call.query),
+            "headers": dict(call.headers),
+            "timeout": timeout,
+        }
+
+    def answer(self, response: httpx.Response, content: bytes) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(str(response.url.copy_with(query=None)), response.status_code, headers, content)
+
+    def broken(self, error: httpx.TransportError, call: Call) -> Broken:
+        if isinstance(error, httpx.ConnectTimeout):
+            reason = f"no connection within {min(_CONNECT_SECONDS, self.timeout_seconds):g} s"
+        elif isinstance(error, httpx.TimeoutException):
+            reason = f"silent for {self.timeout_seconds + call.patience_seconds:g} s"
+        else:
+            reason = str(error) or type(error).__name__
+        return Broken(self.url, reason, isinstance(error, _LOST))

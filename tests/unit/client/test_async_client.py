@@ -1,0 +1,81 @@
+"""The asyncio client against a real HTTP server: it carries out the same steps."""
+
+import asyncio
+import inspect
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emserve.client import AsyncClient, Client, CorruptAnswer, ServiceUnreachable
+from emserve.jobs import JobPage, JobStatus
+from tests.unit.client.far_side import Reply, far_side, json_reply, make_job
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    for name, method in inspect.getmembers(Client, inspect.isfunction):
+        if not name.startswith("_"):
+            theirs = inspect.signature(getattr(AsyncClient, name)).parameters
+            assert list(theirs.values()) == list(inspect.signature(method).parameters.values()), name
+            assert getattr(AsyncClient, name).__doc__ == method.__doc__, name
+
+
+def test_segment_goes_the_whole_way(tmp_path: Path) -> None:
+    path = tmp_path / "cell.tif"
+    path.write_bytes(b"image" * 100_000)
+    file = io.BytesIO()
+    np.save(file, np.eye(3, dtype=np.uint8))
+    replies = [
+        json_reply(make_job(JobStatus.QUEUED), 202),
+        Reply(503, b"", {"Retry-After": "0"}),
+        json_reply(make_job(JobStatus.RUNNING)),
+        json_reply(make_job()),
+        Reply(200, file.getvalue()),
+        json_reply(b'{"objects": [{"label": 1}]}'),
+    ]
+    seen: list[JobStatus] = []
+
+    async def segment(url: str) -> int:
+        async with AsyncClient(url) as client:
+            done = await client.segment(path, "mitonet", on_progress=lambda job: seen.append(job.status))
+            return int(done.labels.sum()) + len(done.objects)
+
+    with far_side(*replies) as side:
+        assert asyncio.run(segment(side.url)) == 4
+    assert side.asked[0].body == path.read_bytes()
+    assert side.asked[0].headers["content-length"] == str(path.stat().st_size)
+    assert seen == [JobStatus.RUNNING, JobStatus.SUCCEEDED]
+
+
+def test_jobs_are_iterated_page_by_page() -> None:
+    pages = [
+        JobPage(jobs=[make_job(job_id="b")], next_page_token="t"),  # a cursor
+        JobPage(jobs=[make_job(job_id="a")]),
+    ]
+
+    async def ids(url: str) -> list[str]:
+        async with AsyncClient(url) as client:
+            return [job.id async for job in client.jobs()]
+
+    with far_side(*(json_reply(page.model_dump_json().encode()) for page in pages)) as side:
+        assert asyncio.run(ids(side.url)) == ["b", "a"]
+
+
+def test_a_damaged_file_is_not_kept(tmp_path: Path) -> None:
+    async def save(url: str) -> None:
+        async with AsyncClient(url) as client:
+            await client.save("a", "labels", tmp_path / "out.tif")
+
+    with far_side(Reply(200, b"x", {"Repr-Digest": "sha-256=:AAAA:"})) as side, pytest.raises(CorruptAnswer):
+        asyncio.run(save(side.url))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    async def submit() -> None:
+        async with AsyncClient("http://127.0.0.1:9") as client:
+            await client.submit(b"image", "mitonet")
+
+    with pytest.raises(ServiceUnreachable, match=r"http://127\.0\.0\.1:9"):
+        asyncio.run(submit())

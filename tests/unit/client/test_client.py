@@ -1,0 +1,245 @@
+"""The blocking client against a real HTTP server."""
+
+import base64
+import hashlib
+import io
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from emserve.client import (
+    ApiError,
+    Client,
+    CorruptAnswer,
+    JobFailed,
+    ServiceUnreachable,
+    UnexpectedAnswer,
+    UnknownFormat,
+    UnusableImage,
+)
+from emserve.jobs import JobPage, JobStatus
+from tests.unit.client.far_side import Reply, far_side, json_reply, make_job, make_problem
+
+
+def npy(labels: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, labels)
+    return file.getvalue()
+
+
+def result(content: bytes, announced: bytes | None = None) -> Reply:
+    digest = base64.b64encode(hashlib.sha256(content if announced is None else announced).digest())
+    return Reply(200, content, {"Repr-Digest": f"sha-256=:{digest.decode()}:"})
+
+
+def test_a_file_is_streamed_with_its_length_and_the_rest_in_the_query(tmp_path: Path) -> None:
+    path = tmp_path / "cell.tif"
+    path.write_bytes(bytes(range(256)) * 4096)
+    told: list[tuple[int, int | None]] = []
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        job = client.submit(
+            path,
+            "mitonet",
+            {"downsampling": 2},
+            {"a": "b"},
+            on_bytes=lambda sent, total: told.append((sent, total)),
+        )
+    assert job.status is JobStatus.QUEUED
+    (asked,) = side.asked
+    assert (asked.method, asked.path) == ("POST", "/v1/jobs")
+    assert asked.query == {
+        "model": "mitonet",
+        "filename": "cell.tif",
+        "params": '{"downsampling":2}',
+        "tags": '{"a": "b"}',
+    }
+    assert asked.headers["content-type"] == "application/octet-stream"
+    assert asked.headers["content-length"] == str(1 << 20)
+    assert "transfer-encoding" not in asked.headers
+    assert asked.body == path.read_bytes()
+    assert told[-1] == (1 << 20, 1 << 20)
+    assert len(told) == 4
+
+
+def test_bytes_files_and_pipes_are_sent_from_where_they_stand() -> None:
+    file = io.BytesIO(b"skipped:image")
+    file.seek(8)
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        client.submit(b"image", "mitonet", filename="a.png")
+        client.submit(file, "mitonet")
+    assert [asked.body for asked in side.asked] == [b"image", b"image"]
+    assert [asked.query["filename"] for asked in side.asked] == ["a.png", "image"]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int16", "float32"])
+def test_an_array_is_sent_as_a_tiff_of_its_type(dtype: str) -> None:
+    image = (np.arange(20).reshape(4, 5) % 2).astype(dtype)
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        client.submit(image[:, ::-1], "mitonet")
+    arrived = tifffile.imread(io.BytesIO(side.asked[0].body))
+    assert arrived.dtype == dtype
+    np.testing.assert_array_equal(arrived, image[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (7,), (0, 5)])
+def test_an_array_that_is_no_grey_image_is_not_sent(shape: tuple[int, ...]) -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(UnusableImage, match=r"\(H, W\)"):
+        client.submit(np.zeros(shape, np.uint8), "mitonet")
+
+
+def test_a_refusal_before_the_body_was_read_is_still_told() -> None:
+    refusal = Reply(413, make_problem(413).model_dump_json().encode(), reads_body=False)
+    with far_side(refusal) as side, Client(side.url) as client, pytest.raises(ApiError) as refused:
+        client.submit(b"x" * 10_000_000, "mitonet")
+    assert refused.value.status == 413
+
+
+def test_a_post_is_sent_once() -> None:
+    busy = Reply(503, make_problem(503).model_dump_json().encode(), {"Retry-After": "0"})
+    with far_side(busy) as side, Client(side.url) as client, pytest.raises(ApiError):
+        client.submit(b"image", "mitonet")
+    assert len(side.asked) == 1
+
+
+def test_a_busy_service_is_asked_again() -> None:
+    busy = Reply(503, b"", {"Retry-After": "0"})
+    with far_side(busy, busy, json_reply(make_job())) as side, Client(side.url) as client:
+        assert client.job("0199-a").id == "0199-a"
+    assert len(side.asked) == 3
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, yet nobody listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with Client(url) as client, pytest.raises(ServiceUnreachable, match=url):
+            client.submit(b"image", "mitonet")
+
+
+def test_silence_is_an_error_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            Client(url, timeout=0.2) as client,
+            pytest.raises(ServiceUnreachable, match=r"silent for 0\.2 s"),
+        ):
+            client.job("a")
+
+
+def test_something_else_on_the_port_is_recognised() -> None:
+    page = Reply(200, b"<html>hello</html>", {"Content-Type": "text/html"})
+    with far_side(page) as side, Client(side.url) as client, pytest.raises(UnexpectedAnswer, match=side.url):
+        client.models()
+
+
+def test_jobs_are_asked_for_page_by_page_up_to_the_limit() -> None:
+    first = JobPage(jobs=[make_job(job_id="c"), make_job(job_id="b")], next_page_token="t")  # a cursor
+    second = JobPage(jobs=[make_job(job_id="a")], next_page_token="u")  # the same
+    pages = [json_reply(page.model_dump_json().encode()) for page in (first, second)]
+    with far_side(*pages) as side, Client(side.url) as client:
+        found = [job.id for job in client.jobs(status="succeeded", tag="a:b", limit=3)]
+    assert found == ["c", "b", "a"]
+    assert side.asked[0].query == {"status": "succeeded", "tag": "a:b", "page_size": "3"}
+    assert side.asked[1].query == {"status": "succeeded", "tag": "a:b", "page_size": "1", "page_token": "t"}
+
+
+def test_labels_come_as_an_array() -> None:
+    labels = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    with far_side(result(npy(labels))) as side, Client(side.url) as client:
+        np.testing.assert_array_equal(client.labels("a"), labels)
+    assert side.asked[0].path == "/v1/jobs/a/labels"
+    assert side.asked[0].query == {"format": "npy"}
+    assert side.asked[0].headers["accept-encoding"] == "identity"
+
+
+def test_labels_are_never_unpickled() -> None:
+    file = io.BytesIO()
+    np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+    with (
+        far_side(result(file.getvalue())) as side,
+        Client(side.url) as client,
+        pytest.raises(UnexpectedAnswer),
+    ):
+        client.labels("a")
+
+
+def test_a_saved_file_appears_whole(tmp_path: Path) -> None:
+    with far_side(result(b"tiff")) as side, Client(side.url) as client:
+        client.save("a", "labels", tmp_path / "out.tif")
+        client.save("a", "preview", tmp_path / "out.png")
+        client.save("a", "labels", tmp_path / "plain", format="tiff")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "out.tif": b"tiff",
+        "out.png": b"tiff",
+        "plain": b"tiff",
+    }
+    assert [asked.query for asked in side.asked] == [{"format": "ome-tiff"}, {}, {"format": "tiff"}]
+    assert side.asked[1].path == "/v1/jobs/a/preview.png"
+
+
+def test_a_damaged_file_does_not_replace_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "out.tif").write_bytes(b"good")
+    with (
+        far_side(result(b"damaged", b"announced")) as side,
+        Client(side.url) as client,
+        pytest.raises(CorruptAnswer, match="labels of the job a arrived damaged"),
+    ):
+        client.save("a", "labels", tmp_path / "out.tif")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]
+    assert (tmp_path / "out.tif").read_bytes() == b"good"
+
+
+def test_a_download_that_broke_off_is_begun_again(tmp_path: Path) -> None:
+    whole = result(b"x" * 100_000)
+    with (
+        far_side(Reply(200, whole.body, whole.headers, cut_at=70_000), whole) as side,
+        Client(side.url) as client,
+    ):
+        client.save("a", "labels", tmp_path / "out.npy")
+    assert (tmp_path / "out.npy").read_bytes() == whole.body
+
+
+def test_a_refusal_leaves_no_file(tmp_path: Path) -> None:
+    with far_side(json_reply(make_problem(409), 409)) as side, Client(side.url) as client:
+        with pytest.raises(ApiError):
+            client.save("a", "objects", tmp_path / "out.csv")
+        with pytest.raises(UnknownFormat):
+            client.save("a", "objects", tmp_path / "out.xls")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_objects_are_rows() -> None:
+    body = b'{"count": 1, "objects": [{"label": 1, "area_px": 2.5, "area_nm2": null}]}'
+    with far_side(json_reply(body)) as side, Client(side.url) as client:
+        assert client.objects("a") == [{"label": 1, "area_px": 2.5, "area_nm2": None}]
+
+
+def test_models_of_a_newer_service_are_understood() -> None:
+    body = b'{"models": [{"id": "m@1", "name": "m", "version": "1", "state": "frozen", "speed": {"cpu": 1}}]}'
+    with far_side(json_reply(body)) as side, Client(side.url) as client:
+        assert [(model.id, model.state) for model in client.models()] == [("m@1", "frozen")]
+
+
+def test_segment_goes_the_whole_way() -> None:
+    labels = np.array([[0, 1], [2, 2]], np.uint8)
+    replies = [
+        json_reply(make_job(JobStatus.QUEUED), 202),
+        json_reply(make_job()),
+        result(npy(labels)),
+        json_reply(b'{"objects": [{"label": 1}, {"label": 2}]}'),
+    ]
+    with far_side(*replies) as side, Client(side.url) as client:
+        segmentation = client.segment(b"image", "mitonet")
+    np.testing.assert_array_equal(segmentation.labels, labels)
+    assert len(segmentation.objects) == 2
+    assert segmentation.job.status is JobStatus.SUCCEEDED
+    assert side.asked[1].headers["prefer"] == "wait=60"
+
+
+def test_segment_raises_what_the_job_died_of() -> None:
+    replies = [json_reply(make_job(JobStatus.QUEUED), 202), json_reply(make_job(JobStatus.FAILED))]
+    with far_side(*replies) as side, Client(side.url) as client, pytest.raises(JobFailed, match="12 bytes"):
+        client.segment(b"image", "mitonet")
