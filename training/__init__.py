@@ -1,0 +1,1 @@
+"""Phantoms, losses, the training loop, evaluation."""

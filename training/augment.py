@@ -1,0 +1,79 @@
+"""Random crops of phantoms: zoomed, turned, with other grey levels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch.nn import functional
+
+from emserve.cards import Norms
+from training.phantoms.noise import FloatImage, smooth_noise
+from training.phantoms.scene import Phantom
+
+NORMS = Norms(mean=0.57571, std=0.12765)
+"""Those of the released models: an image from 0 to 1 becomes (image - mean) / std."""
+
+_ZOOM_RANGE = (0.35, 2.0)
+_ZOOM_CENTRE, _ZOOM_SPREAD = 0.85, 0.42  # of the logarithm's normal distribution
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square training image: `image` (S, S) float 0 to 1, `labels` (S, S)."""
+
+    image: FloatImage
+    labels: NDArray[np.int32]
+
+
+def random_crop(rng: np.random.Generator, phantom: Phantom, side: int) -> Crop:
+    """A crop of `side` pixels, zoomed by 0.35 to 2, mirrored and turned, its grey levels disturbed."""
+    zoom = float(np.clip(_ZOOM_CENTRE * np.exp(_ZOOM_SPREAD * rng.standard_normal()), *_ZOOM_RANGE))
+    height, width = phantom.image.shape
+    span = min(round(side / zoom), height, width)
+    top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
+    window = (slice(top, top + span), slice(left, left + span))
+    size = min(side, max(8, round(span * zoom)))
+    image, labels = _resize(rng, phantom.image[window], phantom.labels[window], size)
+    turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+    image, labels = np.rot90(image, turns), np.rot90(labels, turns)
+    if mirrored:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    # The service pads with the mean grey at the bottom and right, after everything else.
+    missing = ((0, side - size), (0, side - size))
+    image = np.pad(disturb(rng, np.ascontiguousarray(image)), missing, constant_values=NORMS.mean)
+    return Crop(image, np.pad(labels, missing))
+
+
+def _resize(
+    rng: np.random.Generator, image: NDArray[np.uint8], labels: NDArray[np.uint16], size: int
+) -> tuple[FloatImage, NDArray[np.int32]]:
+    source = torch.from_numpy(image.astype(np.float32))[None, None] / 255
+    # Users' images are shrunk with and without a low-pass filter: both occur.
+    antialias = bool(rng.integers(2)) and size < image.shape[0]
+    shrunk = functional.interpolate(source, (size, size), mode="bilinear", antialias=antialias)
+    truth = torch.from_numpy(labels.astype(np.float32))[None, None]
+    nearest = functional.interpolate(truth, (size, size), mode="nearest-exact")
+    return shrunk[0, 0].numpy(), nearest[0, 0].numpy().astype(np.int32)
+
+
+def disturb(rng: np.random.Generator, image: FloatImage) -> FloatImage:
+    """`image` (0 to 1) with another contrast, gamma, shading, sharpness and noise; clipped to 0 to 1."""
+    if rng.random() < 0.3:
+        image = np.asarray(ndimage.gaussian_filter(image, rng.uniform(0.3, 1.2)), np.float32)
+    if rng.random() < 0.7:
+        image = image ** np.float32(np.exp(rng.normal(0, 0.25)))
+    if rng.random() < 0.8:
+        mean = image.mean()
+        image = mean + np.exp(rng.normal(0, 0.3)) * (image - mean) + rng.normal(0, 0.1)
+    shape = (image.shape[0], image.shape[1])
+    if rng.random() < 0.3:
+        image = image + rng.uniform(0, 0.08) * smooth_noise(rng, shape, 0.6 * shape[0])
+    if rng.random() < 0.5:
+        image = image + rng.uniform(0, 0.08) * smooth_noise(rng, shape, 0)
+    if rng.random() < 0.3:
+        image = image + rng.uniform(0, 0.05) * smooth_noise(rng, shape, rng.uniform(1, 2.5))
+    if rng.random() < 0.1:
+        image = image + rng.uniform(0, 0.03) * rng.standard_normal((1, shape[1]), np.float32)
+    return np.asarray(np.clip(image, 0, 1), np.float32)

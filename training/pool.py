@@ -1,0 +1,53 @@
+"""A folder of phantoms that one process fills while another trains on it."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.phantoms import Phantom, make_phantom
+
+FIRST_SEED = 1_000_000  # seeds below are for evaluation, never for training
+_SHAPE = (576, 576)
+_LOOK_AGAIN = 200  # draws between two looks into the folder
+
+
+def fill(folder: Path, count: int, nice: int = 5) -> None:
+    """Make phantoms until `folder` holds `count` of them; those that are there stay."""
+    os.nice(nice)
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        path = folder / f"{seed}.npz"
+        if not path.exists():
+            _write(path, make_phantom(seed, _SHAPE))
+
+
+def _write(path: Path, phantom: Phantom) -> None:
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, image=phantom.image, labels=phantom.labels, pixel_size_nm=phantom.pixel_size_nm)
+    partial.rename(path)
+
+
+class PhantomPool:
+    """Draws phantoms from a folder that may still be growing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._paths: list[Path] = []
+        self._draws = 0
+
+    def __len__(self) -> int:
+        self._paths = sorted(self._folder.glob("*.npz"))
+        return len(self._paths)
+
+    def draw(self, rng: np.random.Generator) -> Phantom:
+        """One phantom at random; the folder must hold at least one."""
+        if self._draws % _LOOK_AGAIN == 0:
+            len(self)
+        self._draws += 1
+        with np.load(self._paths[rng.integers(len(self._paths))]) as file:
+            image: NDArray[np.uint8] = file["image"]
+            labels: NDArray[np.uint16] = file["labels"]
+            return Phantom(image, labels, float(file["pixel_size_nm"]))

@@ -1,0 +1,52 @@
+"""Scores a model on fresh phantoms: `python -m training.score mitonet@starter`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emserve.cards import Catalogue, ModelCard
+from emserve.params import Parameters
+from training.evaluate import Overlaps, Scores, find_overlaps, summarise
+from training.phantoms import Phantom, make_phantom
+from training.pool import FIRST_SEED
+from workers.inference.engine import Engine
+from workers.inference.pipeline import Request2D, segment
+from workers.models.weights import load_card
+
+_SIDE = 512
+
+
+def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
+    """Scores over `count` phantoms that no training saw, with default parameters at full resolution."""
+    seeds = range(first_seed, min(first_seed + count, FIRST_SEED))
+    return summarise([_compare(engine, card, make_phantom(seed, (_SIDE, _SIDE))) for seed in seeds])
+
+
+def _compare(engine: Engine, card: ModelCard, phantom: Phantom) -> Overlaps:
+    size = (phantom.pixel_size_nm, phantom.pixel_size_nm)
+    found = segment(Request2D(phantom.image, size, Parameters(), card), engine, lambda *_: None)
+    return find_overlaps(found.labels, phantom.labels)
+
+
+def main(
+    model: Annotated[str, typer.Argument(help="name@version")] = "mitonet@starter",
+    models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
+    count: Annotated[int, typer.Option(help="Number of phantoms")] = 20,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first")] = 1,
+) -> None:
+    """Score MODEL on phantoms of its own and print the scores as JSON."""
+    catalogue = Catalogue(models)
+    card = catalogue.runnable(model)
+    weights = catalogue.weights(card)
+    if weights is None:
+        raise typer.BadParameter(f"the weights of {card.id} are not installed")
+    scores = score(Engine(load_card(card, weights)), card, count, first_seed)
+    sys.stdout.write(json.dumps(asdict(scores), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
