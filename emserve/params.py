@@ -6,12 +6,20 @@ models know (docs/api.md lists them beside each other).
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Downsampling = Literal[1, 2, 4, 8, 16, 32, 64]
 AxisOrder = Annotated[str, Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"])]
 PixelSize = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
-GreyRange = Annotated[tuple[float, float], Field(examples=[[0, 4095]])]
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"the first value must be below the second; given {bounds[0]:g} and {bounds[1]:g}")
+    return bounds
+
+
+GreyRange = Annotated[tuple[float, float], AfterValidator(_ascending), Field(examples=[[0, 4095]])]
 
 
 class Parameters(BaseModel):
@@ -51,9 +59,7 @@ class Parameters(BaseModel):
     axes: AxisOrder | None = None
     """Axis order of the file, where the file does not say it: Y, X, C or S (samples)."""
 
-    pixel_size_nm: (
-        Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None
-    ) = None
+    pixel_size_nm: PixelSize | None = None
     """Height and width of a pixel in nanometres, where the file does not say them or is wrong."""
 
     channel: Annotated[int, Field(ge=0)] | None = None

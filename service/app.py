@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any, TypedDict
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 import emserve
@@ -39,7 +40,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             registry.register(QueueCollector(resources))
             yield State(resources=resources, flight=SingleFlight(), registry=registry)
 
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="emserve",
         version=emserve.__version__,
         summary="Segments electron-microscopy images: mitochondria, nuclei, lipid droplets.",

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from obstore.store import ObjectStore
 from redis import Redis
@@ -22,6 +24,9 @@ from emserve.tickets import connect
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 1.0
+_IMAGING_THREADS = 64
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,12 @@ class Resources:
     book: JobBook
     fleet: Fleet
     imaging: ImagingPool
+    imaging_threads: Executor
+    """Where calls of the pool wait for a free process, so that nothing else waits behind them."""
+
+    async def run_imaging(self, call: Callable[[], Result]) -> Result:
+        """Runs a blocking `call` that may wait for an image process."""
+        return await asyncio.get_running_loop().run_in_executor(self.imaging_threads, call)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -53,14 +64,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         memory_bytes=settings.decode_memory_bytes,
         cpu_seconds=settings.decode_seconds,
     )
+    threads = ThreadPoolExecutor(_IMAGING_THREADS, thread_name_prefix="imaging")
     reconciling = asyncio.create_task(_reconcile_for_ever(Reconciler(book)))
     try:
-        yield Resources(settings, store, redis, book, Fleet(redis), imaging)
+        yield Resources(settings, store, redis, book, Fleet(redis), imaging, threads)
     finally:
         reconciling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reconciling
         await asyncio.to_thread(imaging.close)
+        threads.shutdown(wait=False, cancel_futures=True)
         redis.close()
 
 

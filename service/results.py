@@ -68,7 +68,7 @@ async def rendered(
     )
     with flight.lock(call.key) as lock:
         async with lock:
-            return await asyncio.to_thread(_find_or_render, resources, call)
+            return await resources.run_imaging(lambda: _find_or_render(resources, call))
 
 
 def _find_or_render(resources: Resources, call: Render) -> RenderedFile:

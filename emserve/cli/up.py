@@ -19,7 +19,7 @@ from emserve.cli.listener import listen, url_of
 from emserve.cli.probe import Probe
 from emserve.cli.signals import Signals
 from emserve.cli.steps import Steps
-from emserve.cli.welcome import Readiness, count, welcome, workers_text
+from emserve.cli.welcome import Readiness, count, to_try, welcome, workers_text
 from emserve.errors import BrokerUnavailable
 from emserve.fleet import Fleet
 from emserve.folder import FolderLock
@@ -117,7 +117,10 @@ def _run_service(outline: Outline) -> None:
         if house.must_end:
             return
         seconds = time.monotonic() - begun
-        steps.show(welcome(Readiness(bound, url, seconds, outline.log_dir, devices, house.threads)))
+        ready = Readiness(bound, url, seconds, outline.log_dir, devices, house.threads)
+        steps.show(welcome(ready))
+        for line in to_try(ready):
+            steps.say(line, style="bold")
         _stay(house, bound.data_dir, url)
 
 

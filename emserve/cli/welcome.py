@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -43,7 +42,7 @@ def welcome(ready: Readiness) -> RenderableType:
     facts.add_row("Models", _models(catalogue))
     title = Text(f"emserve is ready after {ready.seconds:.1f} s", "bold")
     panel = Panel(facts, title=title, title_align="left", expand=False, padding=(1, 2))
-    return Group("", panel, Padding(_commands(catalogue, ready.url), (1, 3)))
+    return Group("", panel, "")
 
 
 def count(number: int, noun: str) -> str:
@@ -72,16 +71,19 @@ def _models(catalogue: Catalogue) -> Table:
     return table
 
 
-def _commands(catalogue: Catalogue, url: str) -> Table:
-    """Commands to copy; never inside a frame, whose lines would be copied with them."""
-    grid = _grid()
-    model = _model_to_try(catalogue)
-    if model is not None:
-        at = "" if url == _DEFAULT_URL else f" --url {url}"
-        grid.add_row("Try it", Text(f"{_program()} demo{at}", "bold"))
-        grid.add_row("", Text(f"curl -F image=@cell.tif -F model={model} {url}/v1/jobs", "bold"))
-    grid.add_row("Stop", "Ctrl-C")
-    return grid
+def to_try(ready: Readiness) -> list[str]:
+    """Lines with commands to copy: never inside a frame, never wrapped, so that they can be."""
+    model = _model_to_try(Catalogue(ready.settings.models, ready.settings.model_pin))
+    stop = "   Stop it   Ctrl-C"
+    if model is None:
+        return [stop]
+    at = "" if ready.url == _DEFAULT_URL else f" --url {ready.url}"
+    return [
+        f"   Try it    {_program()} demo{at}",
+        f"             curl -F image=@cell.tif -F model={model} {ready.url}/v1/jobs",
+        stop,
+        "",
+    ]
 
 
 def _model_to_try(catalogue: Catalogue) -> str | None:

@@ -83,7 +83,7 @@ async def create_job(
     try:
         limit = resources.settings.max_upload_bytes
         received = await receive(request, resources.store, storage.input_key(job_id), limit)
-        job = await asyncio.to_thread(admit, resources, job_id, received)
+        job = await resources.run_imaging(lambda: admit(resources, job_id, received))
     except BaseException:  # a client that went away included: an upload without a job leaves nothing
         storage.remove_all(resources.store, storage.job_prefix(job_id))
         raise
