@@ -25,7 +25,7 @@ check: lint ## What CI checks besides the tests
 		echo "openapi/openapi.json is not what the code says: run 'make openapi' and look at the difference"; exit 1; }
 	@echo "all checks passed"
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

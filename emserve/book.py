@@ -8,7 +8,7 @@ from obstore.store import ObjectStore
 from redis import Redis
 
 from emserve import storage
-from emserve.errors import BrokerUnavailable, EmserveError, JobLost, JobNotFound
+from emserve.errors import BrokerUnavailable, EmserveError, JobLost, JobNotFound, StorageUnavailable
 from emserve.ids import PATTERN
 from emserve.jobs import (
     MAX_ATTEMPTS,
@@ -157,10 +157,17 @@ class JobBook:
             self.live.put_state(job_id, state)
 
     def finish(self, job_id: str, end: JobEnd) -> JobEnd:
-        """Ends a job, unless it has ended: the first end stands. Returns the one that stands."""
+        """Ends a job, unless it has ended: the first end stands. Returns the one that stands.
+
+        What other attempts wrote goes now, and no earlier: one that was thought dead may still win.
+        """
         created = storage.create(self.store, storage.end_key(job_id), end.model_dump_json().encode())
         standing = end if created else self.end_of(job_id) or end
         self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
+        with contextlib.suppress(StorageUnavailable):  # the end stands; what is left over only takes room
+            for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
+                if execution_id != standing.execution_id:
+                    self.clear_attempt(job_id, execution_id)
         return standing
 
     def lost(self, job_id: str, execution_id: str) -> None:
@@ -195,12 +202,12 @@ class JobBook:
                     obstore.delete(self.store, paths)
 
     @staticmethod
-    def cancelled_end(attempt: int) -> JobEnd:
+    def cancelled_end(attempt: int, started_at: datetime | None = None) -> JobEnd:
         return JobEnd(
             status=JobStatus.CANCELLED,
             attempt=attempt,
             execution_id=None,
-            started_at=None,
+            started_at=started_at,
             finished_at=datetime.now(UTC),
         )
 

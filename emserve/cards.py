@@ -1,6 +1,7 @@
 """Model cards: what a model segments, how its input is prepared, where its weights come from."""
 
 import json
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
@@ -128,7 +129,7 @@ class Catalogue:
         if not candidates:
             raise UnknownModel(reference, [card.id for card in self.cards()])
         # Released versions sort before the starter, the newest first; an installed one wins.
-        candidates.sort(key=lambda card: card.version, reverse=True)
+        candidates.sort(key=lambda card: _version_order(card.version), reverse=True)
         candidates.sort(key=lambda card: (self.weights(card) is None, card.is_starter))
         return candidates[0]
 
@@ -139,3 +140,8 @@ class Catalogue:
             available = [card.id for card in self.cards() if self.weights(card)]
             raise ModelMissing(card.id, available)
         return card
+
+
+def _version_order(version: str) -> list[tuple[int, str]]:
+    """Sorts 10 after 9: a run of digits counts as a number."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", version)]

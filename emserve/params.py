@@ -6,11 +6,19 @@ models know (docs/api.md lists them beside each other).
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-Downsampling = Literal[1, 2, 4, 8, 16, 32, 64]
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):  # Python, unlike JSON, takes true for 1
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
+Downsampling = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], BeforeValidator(_no_truth_value)]
 AxisOrder = Annotated[str, Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"])]
-PixelSize = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+Nanometres = Annotated[float, Field(ge=1e-3, le=1e6)]
+PixelSize = Annotated[list[Nanometres], Field(min_length=2, max_length=2)]
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:

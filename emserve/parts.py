@@ -128,7 +128,7 @@ def _output(part: Part) -> contextlib.AbstractContextManager[BinaryIO | None]:
     return log.open("ab")
 
 
-def end_with_parent(grace_seconds: float = 10) -> None:
+def end_with_parent(grace_seconds: float = 8) -> None:
     """Called by each part as it starts: SIGTERM when the process that started it is gone, however it went.
 
     Whatever is left of the part's own process group `grace_seconds` later is killed. Does nothing in a

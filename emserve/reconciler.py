@@ -73,6 +73,4 @@ class Reconciler:
             return
         log.warning("job had neither ticket nor worker; resumed", extra={"job_id": job_id})
         self._book.tickets.drop_taken(job_id)
-        for execution_id in storage.children(self._book.store, storage.attempts_prefix(job_id)):
-            self._book.clear_attempt(job_id, execution_id)
         self._book.resume(job_id)

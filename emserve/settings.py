@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (104) allow
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Settings(BaseSettings):
@@ -97,6 +98,13 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().resolve()
 
+    @field_validator("redis")
+    @classmethod
+    def _with_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"a Redis URL begins with {', '.join(_REDIS_SCHEMES)}")
+        return url
+
     @property
     def job_timeout(self) -> timedelta:
         return timedelta(seconds=self.job_timeout_seconds)
@@ -140,5 +148,4 @@ class Settings(BaseSettings):
 
 
 def _as_text(value: object) -> str:
-
     return value if isinstance(value, str) else json.dumps(value)

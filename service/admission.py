@@ -127,8 +127,9 @@ def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Param
         )
         detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
         raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
-    pixel = math.sqrt(math.prod(header.pixel_size_nm))
-    steps = round(math.log2(card.native_pixel_size_nm / pixel))
+    # Sums of logarithms: the product of two sizes may be more, or less, than a float can hold.
+    pixel_log = sum(math.log2(size) for size in header.pixel_size_nm) / 2
+    steps = round(math.log2(card.native_pixel_size_nm) - pixel_log)
     return params.model_copy(update={"downsampling": _DOWNSAMPLINGS[min(max(steps, 0), 6)]})
 
 

@@ -14,7 +14,7 @@ from emserve.settings import Settings
 from service.guards import KnownHost, Measured, RequestId
 from service.metrics import QueueCollector, request_metrics
 from service.openapi import describe
-from service.problems import add_handlers
+from service.problems import LastResort, add_handlers
 from service.resources import Resources, open_resources
 from service.results import SingleFlight
 from service.routes import health, jobs, models, results
@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(routes.router)
     add_handlers(app)
     requests, seconds = request_metrics(registry)
+    app.add_middleware(LastResort)
     app.add_middleware(Measured, requests=requests, seconds=seconds)
     app.add_middleware(KnownHost, allowed=frozenset({chosen.host, *chosen.allowed_hosts}))
     app.add_middleware(RequestId)

@@ -14,13 +14,19 @@ from emserve.errors import UserError
 from emserve.imaging import RenderedFile
 
 _CHUNK_BYTES = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class RangeNotSatisfiable(UserError):
     slug = "range-not-satisfiable"
     title = "The range lies outside the file"
     status = 416
+
+    def __init__(self, asked: str, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        super().__init__(
+            f"The range {asked[:80]!r} lies outside the file's {size_bytes} bytes: ask for a range inside."
+        )
 
 
 async def stored_file(request: Request, store: ObjectStore, file: RenderedFile, filename: str) -> Response:
@@ -67,10 +73,11 @@ def _matches(header: str | None, etag: str) -> bool:
 def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
     """The first and the end byte asked for; None for the whole file.
 
-    Several ranges, other units and malformed ones are ignored, as RFC 9110 allows.
+    Several ranges, other units and malformed ones are ignored, as RFC 9110 allows; so is a range with
+    HEAD, as it demands.
     """
     header = request.headers.get("range")
-    if header is None or request.headers.get("if-range", etag) != etag:
+    if header is None or request.method != "GET" or request.headers.get("if-range", etag) != etag:
         return None
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.group(0) == "bytes=-":
@@ -83,7 +90,7 @@ def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
     else:
         start, end = max(0, size - int(last)), size
     if start >= size or start >= end:
-        raise RangeNotSatisfiable(f"The range {header[:80]!r} lies outside the file's {size} bytes.")
+        raise RangeNotSatisfiable(header, size)
     return start, end
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,9 +12,12 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emserve.errors import EmserveError, ErrorKind, FieldError, InvalidRequest
+from emserve.errors import EmserveError, ErrorKind, FieldError, InvalidRequest, ResultNotReady
 from emserve.jobs import PROBLEM_PREFIX, Problem
+from service.files import RangeNotSatisfiable
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +58,15 @@ def _on_emserve_error(request: Request, error: Exception) -> Response:
     if error.kind is ErrorKind.SYSTEM:
         log.error("request failed", exc_info=error)
     problem = Problem.of(error, instance=request.url.path, request_id=request_id(request))
-    headers = {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return problem_response(problem, headers)
+    return problem_response(problem, _headers_of(error))
+
+
+def _headers_of(error: EmserveError) -> dict[str, str]:
+    if isinstance(error, RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
+    if isinstance(error, ResultNotReady):
+        return {"Retry-After": "1"}
+    return {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -83,12 +93,48 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         request_id=request_id(request),
         kind=ErrorKind.USER if error.status_code < 500 else ErrorKind.SYSTEM,
     )
-    return problem_response(problem, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem_response(problem, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be done at this path; Starlette names the methods of the first route only."""
+    return [each for each in sorted(HTTPMethod) if _is_there(request, each)]
+
+
+def _is_there(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:
     log.info("the client went away", extra={"path": request.url.path, "reason": type(error).__name__})
     return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody reads it
+
+
+class LastResort:
+    """Answers what nobody foresaw. FastAPI's own place for that lies outside the request's id and headers,
+    and cuts the connection off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def note_begin(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_begin)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise  # half an answer must not look like a whole one
+            await _on_unexpected(Request(scope), error)(scope, receive, send)
 
 
 def _on_unexpected(request: Request, error: Exception) -> Response:

@@ -7,7 +7,6 @@ the query.
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 
 import obstore
 from obstore.store import ObjectStore
@@ -84,9 +83,7 @@ async def receive(request: Request, store: ObjectStore, key: str, limit_bytes: i
 
 
 def _media_type(content_type: str) -> str:
-    message = EmailMessage()
-    message["content-type"] = content_type
-    return message.get_content_type() if content_type else ""
+    return content_type.partition(";")[0].strip().lower()
 
 
 async def _within(chunks: AsyncIterator[bytes], received: Received, limit_bytes: int) -> AsyncIterator[bytes]:
@@ -122,6 +119,11 @@ async def _multipart(request: Request, content_type: str, received: Received) ->
                 yield piece
     except UnexpectedPartException as error:
         raise _unknown_part(error.part_name) from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            "The name of a part, or of its file, is not written in UTF-8: rename the file, or send the name "
+            "as `-F 'image=@cell.tif;filename=cell.tif'`."
+        ) from error
     except ParseFailedException as error:
         raise InvalidRequest(
             "The body is no valid multipart/form-data; curl makes one with "

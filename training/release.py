@@ -32,7 +32,7 @@ def starter_card(weights_sha256: str | None) -> ModelCard:
         native_pixel_size_nm=_NATIVE_PIXEL_SIZE_NM,
         source=Source(publisher="emserve"),
         licence="Apache-2.0",
-        citation="emserve, https://pypi.org/project/emserve",
+        citation="none; these weights are for trying the service",
         weights_sha256=weights_sha256,
     )
 

@@ -13,6 +13,7 @@ from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
 from workers.messages import Assignment, Ended, Ready, receive, send
+from workers.scratch import sweep
 from workers.tasks import segment
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ def main() -> None:
     descriptor, device = int(sys.argv[1]), sys.argv[2]
     settings = Settings()
     configure(settings.log_format)
+    sweep(settings.scratch_dir)
     bench = open_bench(settings, device)
     connection: Connection[bytes, bytes] = Connection(descriptor)
     send(connection, Ready(device=device, loaded=bench.shelf.loaded()))

@@ -114,12 +114,23 @@ class Supervisor(Worker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Ticket, Queue] | None:
-        """Takes no ticket before the child is there to work on it."""
-        self._child.ensure_ready()
-        taken: tuple[Ticket, Queue] | None = super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
-        return taken
+        """Takes no ticket before the child is there to work on it; drops those that RQ cannot read."""
+        while True:
+            self._child.ensure_ready()
+            try:
+                taken: tuple[Ticket, Queue] | None = super().dequeue_job_and_maintain_ttl(
+                    timeout, max_idle_time
+                )
+            except (ValueError, TypeError, KeyError) as error:
+                ticket_id = str(getattr(error, "job_id", "?"))
+                log.error("refused a ticket that cannot be read", extra={"ticket": ticket_id[:64]})
+                self.connection.lrem(self.queues[0].intermediate_queue_key, 0, ticket_id)
+            else:
+                return taken
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # RQ types no pipeline
+        if self._job_id is None and pipeline is None:
+            self._child.ensure_ready()  # one that died at rest must cost no job an attempt
         super().heartbeat(timeout, pipeline)
         entry = WorkerEntry(
             name=self.name, device=self._device, job_id=self._job_id, loaded=self._child.loaded
@@ -232,7 +243,7 @@ class Supervisor(Worker):
         else:
             book.clear_attempt(job_id, attempt.execution_id)
             if outcome is Outcome.CANCELLED:
-                book.finish(job_id, book.cancelled_end(number))
+                book.finish(job_id, book.cancelled_end(number, attempt.started_at))
             elif outcome is Outcome.TIMED_OUT:
                 book.finish(
                     job_id, book.failed_end(JobTimedOut(self._limits.seconds), number, attempt.started_at)
@@ -276,7 +287,8 @@ def _is_ours(ticket: Ticket) -> bool:
         return (
             PATTERN.fullmatch(ticket.id) is not None
             and ticket.func_name == TASK
-            and list(ticket.args) == [ticket.id]
+            and ticket.instance is None
+            and ticket.args in ([ticket.id], (ticket.id,))
             and not ticket.kwargs
         )
     except DeserializationError:

@@ -1,7 +1,6 @@
 """The one task of a worker: an attempt at a job, from the stored upload to the stored result."""
 
 import logging
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from workers.inference.preprocess import GreyImage
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance
+from workers.scratch import scratch_folder
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,10 @@ def segment(bench: Bench, assignment: Assignment) -> None:
     """
     started_at = datetime.now(UTC)
     try:
-        with _reasons_told(), _scratch(bench, assignment) as scratch:
+        with (
+            _reasons_told(),
+            scratch_folder(bench.settings.scratch_dir, assignment.execution_id) as scratch,
+        ):
             record = bench.book.record(assignment.job_id)
             progress = ProgressReporter(bench.book, assignment.job_id, assignment.attempt, started_at)
             end = _run(_Attempt(bench, assignment, record, progress, scratch, started_at))
@@ -129,17 +132,6 @@ def _write_provenance(attempt: _Attempt, result: JobResult, card: ModelCard) -> 
     key = storage.provenance_key(attempt.record.id, attempt.assignment.execution_id)
     with storage.storage_errors():
         obstore.put(attempt.store, key, provenance(run).model_dump_json(indent=2).encode())
-
-
-@contextmanager
-def _scratch(bench: Bench, assignment: Assignment) -> Iterator[Path]:
-    """A folder for this attempt; whatever an earlier child of this worker left there goes too."""
-    folder = bench.settings.scratch_dir / assignment.execution_id
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -66,9 +66,10 @@ class Household:
 
     def start_broker(self) -> str:
         """Starts the embedded broker; its name and version."""
-        self._broker = EmbeddedBroker(self._settings, self._lifeline, self._log_dir)
-        self._keepers["broker"] = Keeper(self._broker.launch, self._broker.start())
-        return self._broker.version
+        broker = EmbeddedBroker(self._settings, self._lifeline, self._log_dir)
+        self._keepers["broker"] = Keeper(broker.launch, broker.start())
+        self._broker = broker
+        return broker.version
 
     def start_api(self, listener: socket.socket) -> None:
         """Starts the API on a socket that stays open while it is started again."""

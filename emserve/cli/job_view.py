@@ -96,10 +96,8 @@ def _facts(job: Job) -> Iterable[tuple[str, RenderableType]]:
         yield "Took", Text(f"{(job.finished_at - job.started_at).total_seconds():.1f} s")
     if job.result is not None:
         result = job.result
-        yield (
-            "Result",
-            Text(f"{result.objects} objects, {result.dtype}, on {result.device} ({result.precision})"),
-        )
+        found = "1 object" if result.objects == 1 else f"{result.objects} objects"
+        yield "Result", Text(f"{found}, {result.dtype}, on {result.device} ({result.precision})")
 
 
 def _status(job: Job) -> Text:

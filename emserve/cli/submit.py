@@ -102,10 +102,8 @@ def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
         complain(str(error))
         return False
     if not as_json and ended.result is not None:
-        name = ended.input.filename
-        stdout().print(
-            Text(f"{name}: {ended.id} {ended.status}, {ended.result.objects} objects"), soft_wrap=True
-        )
+        found = "1 object" if ended.result.objects == 1 else f"{ended.result.objects} objects"
+        stdout().print(Text(f"{ended.input.filename}: {ended.id} {ended.status}, {found}"), soft_wrap=True)
     for part, path in files.wanted():
         path.parent.mkdir(parents=True, exist_ok=True)
         client.save(ended.id, part, path)

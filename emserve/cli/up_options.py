@@ -1,10 +1,11 @@
 """Options of `emserve up` and `emserve worker`; each overrides the EMSERVE_ variable of the same name."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
@@ -44,12 +45,18 @@ Given = dict[str, str | int | bool | Path | None]
 def settings_of(given: Given) -> Settings:
     """The settings with the options that were given; a wrong value ends the command with code 2."""
     try:
-        return Settings.model_validate({name: value for name, value in given.items() if value is not None})
+        return Settings(**_chosen(given))
     except ValidationError as error:
         first = error.errors()[0]
         raise typer.BadParameter(_explain(first, given)) from error
     except SettingsError as error:
-        raise typer.BadParameter(f"{error}. Lists and maps are given as JSON.") from error
+        field = re.search(r'field "(\w+)"', str(error))
+        where = f"EMSERVE_{field[1].upper()}" if field else str(error)
+        raise typer.BadParameter(f"{where} cannot be read. Lists and maps are given as JSON.") from error
+
+
+def _chosen(given: Given) -> dict[str, Any]:  # each setting has a type of its own
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _explain(error: ErrorDetails, given: Given) -> str:
@@ -60,8 +67,10 @@ def _explain(error: ErrorDetails, given: Given) -> str:
         where, remedy = option, f"Give another with {option}"
     else:
         where, remedy = variable, f"Change {variable}"
-    about = Settings.model_fields[field].description or ""
-    return f"{where} cannot be {error['input']!r}: {error['msg']}. {remedy}. It means: {about}"
+    about = Settings.model_fields[field]
+    is_secret = SecretStr in get_args(about.annotation)
+    value = "what it is" if is_secret else repr(error["input"])
+    return f"{where} cannot be {value}: {error['msg']}. {remedy}. It means: {about.description or ''}"
 
 
 def refuse_exposure(settings: Settings) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import zarr
 from numpy.typing import DTypeLike, NDArray
 from obstore.store import ObjectStore
+from zarr.abc.buffer import Buffer
 from zarr.codecs import ZstdCodec
 from zarr.storage import ObjectStore as ZarrStore
+from zarr.storage import WrapperStore
 
 from emserve.storage import storage_errors
 
@@ -43,6 +45,22 @@ class LabelMap:
             yield y0, self.region(y0, y0 + rows, 0, self.shape[1])
 
 
+class _Fenced(WrapperStore[ZarrStore[ObjectStore]]):
+    """Writes only under a prefix: zarr would mark every folder above a group as a group, too."""
+
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
+        super().__init__(ZarrStore(store))
+        self._inside = f"{prefix}/"
+
+    async def set(self, key: str, value: Buffer) -> None:
+        if key.startswith(self._inside):
+            await super().set(key, value)
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        if key.startswith(self._inside):
+            await super().set_if_not_exists(key, value)
+
+
 def label_dtype(largest: int) -> np.dtype[Any]:
     """The smallest of uint8, uint16, uint32 that holds labels up to `largest`."""
     for dtype in (np.uint8, np.uint16, np.uint32):
@@ -61,7 +79,7 @@ def create_labels(
     """An empty (all background) label map of `shape` (Y, X) under `prefix`, to be written by regions."""
     with storage_errors():
         group = zarr.create_group(
-            ZarrStore(store), path=prefix, overwrite=True, attributes=_attributes(pixel_size_nm)
+            _Fenced(store, prefix), path=prefix, overwrite=True, attributes=_attributes(pixel_size_nm)
         )
         array = group.create_array(
             _LEVEL,

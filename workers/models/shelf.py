@@ -7,13 +7,14 @@ import torch
 
 from emserve.cards import ModelCard
 from workers.models.panoptic import PanopticNetwork
-from workers.models.weights import load_card, outline
+from workers.models.weights import load_card, outline, sha256
 
 
 @dataclass(frozen=True)
 class _Warm:
     network: PanopticNetwork
     fingerprint: str
+    sha256: str
     size_bytes: int
 
 
@@ -41,6 +42,10 @@ class Shelf:
         self._warm[card.id] = warm
         return warm.network
 
+    def sha256(self, card: ModelCard) -> str:
+        """SHA-256 of the file that the warm network of `card` was loaded from."""
+        return self._warm[card.id].sha256
+
     def loaded(self) -> list[str]:
         """Ids of the warm cards, the most recently used last."""
         return list(self._warm)
@@ -48,9 +53,10 @@ class Shelf:
     def _load(self, card: ModelCard, weights_path: Path, fingerprint: str) -> _Warm:
         size_bytes = _size_bytes(outline(card))
         self._make_room(size_bytes)
+        found = sha256(weights_path)
         network = load_card(card, weights_path, self._device)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return _Warm(network, fingerprint, size_bytes)
+        return _Warm(network, fingerprint, found, size_bytes)
 
     def _make_room(self, size_bytes: int) -> None:
         used = sum(warm.size_bytes for warm in self._warm.values())

@@ -83,6 +83,7 @@ def save(network: PanopticNetwork, path: Path, storage: Storage = "fp16") -> str
             if stored[key].isinf().any():
                 raise WeightsOverflow(key)
     save_file(stored, path)
+    path.chmod(0o644)  # the library's own 0600 would keep workers of another user out
     return sha256(path)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import obstore
 import pytest
 import zarr
 from obstore.store import LocalStore, MemoryStore, ObjectStore
@@ -94,3 +95,10 @@ def test_it_is_a_valid_ome_zarr(
 def test_no_map_is_not_found(any_store: ObjectStore) -> None:
     with pytest.raises(FileNotFoundError):
         open_labels(any_store, "nothing.zarr")
+
+
+def test_nothing_is_written_outside_the_label_map(any_store: ObjectStore) -> None:
+    write_labels(any_store, "jobs/j/labels.zarr", np.ones((4, 4), np.uint8), None)
+    paths = [entry["path"] for batch in obstore.list(any_store) for entry in batch]
+    assert paths
+    assert all(path.startswith("jobs/j/labels.zarr/") for path in paths)

@@ -1,0 +1,66 @@
+"""What the acceptance tests send, and how they read an answer."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from tests.running_service import RunningService
+
+Json = Any  # a body as any client sees it
+NOBODY = "00000000-0000-7000-8000-000000000000"  # an id that no job has
+_END_SECONDS = 60
+
+
+def post(
+    http: httpx.Client, image: bytes | None, headers: Mapping[str, str] | None = None, **parts: Json
+) -> httpx.Response:
+    """POST /v1/jobs as multipart/form-data: `model` is mitonet unless it is given, a part that is no text
+    is sent as JSON, None leaves a part out."""
+    files: dict[str, tuple[str | None, bytes | str]] = {}
+    if image is not None:
+        files["image"] = (parts.pop("filename", "cell.tif"), image)
+    for name, value in {"model": "mitonet", **parts}.items():
+        if value is not None:
+            files[name] = (None, value if isinstance(value, str) else json.dumps(value))
+    return http.post("/v1/jobs", files=files, headers=headers)
+
+
+def accepted(response: httpx.Response) -> Json:
+    """The job of a 202."""
+    assert response.status_code == 202, response.text
+    return response.json()
+
+
+def ended(http: httpx.Client, job: Json) -> Json:
+    """`job` once it has ended."""
+    deadline = time.monotonic() + _END_SECONDS
+    while job["status"] not in ("succeeded", "failed", "cancelled") and time.monotonic() < deadline:
+        job = http.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=10"}).json()
+    return job
+
+
+def run(http: httpx.Client, image: bytes, **parts: Json) -> Json:
+    """The succeeded job of an image."""
+    job = ended(http, accepted(post(http, image, **parts)))
+    assert job["status"] == "succeeded", job
+    return job
+
+
+def refused(response: httpx.Response, status: int, slug: str, *words: str) -> Json:
+    """The problem of a refusal, whose detail has these words: the value, the limit, the remedy."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["type"] == f"urn:emserve:problem:{slug}", problem
+    for word in words:
+        assert word in problem["detail"], problem
+    return problem
+
+
+def stored_jobs(service: RunningService) -> set[str]:
+    """Names of everything in the folder of jobs."""
+    folder = service.data_dir / "store" / "jobs"
+    return {each.name for each in folder.iterdir()} if folder.is_dir() else set()

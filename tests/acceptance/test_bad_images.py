@@ -1,0 +1,117 @@
+"""Images that are refused when their upload ends: each with its reason, none of them kept."""
+
+import io
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.acceptance.exchange import post, refused, stored_jobs
+from tests.pictures import phantom, tiff
+from tests.running_service import RunningService
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(service: RunningService) -> Iterator[None]:
+    before = stored_jobs(service)
+    yield
+    assert stored_jobs(service) == before
+
+
+@pytest.fixture(scope="module")
+def grey() -> NDArray[np.uint8]:
+    return phantom(side=128).image
+
+
+def test_an_empty_raw_body(http: httpx.Client) -> None:
+    response = http.post("/v1/jobs", params={"model": "mitonet"})
+    problem = refused(response, 422, "missing-image", "empty", "`image`")
+    assert problem["errors"] == [{"pointer": "/image", "detail": "empty or missing"}]
+
+
+def test_an_empty_part(http: httpx.Client) -> None:
+    refused(post(http, b""), 422, "missing-image", "empty", "`image`")
+
+
+def test_a_form_without_an_image(http: httpx.Client) -> None:
+    refused(post(http, None), 422, "missing-image", "empty", "`image`")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n", b"PK\x03\x04"],
+)
+def test_a_file_that_is_no_image(http: httpx.Client, body: bytes) -> None:
+    refused(post(http, body), 415, "unsupported-media-type", "TIFF", "PNG", "JPEG")
+
+
+@pytest.mark.parametrize("kept", [8, 100, 4000, -1])
+def test_a_truncated_tiff(http: httpx.Client, grey: NDArray[np.uint8], kept: int) -> None:
+    refused(post(http, tiff(grey)[:kept]), 422, "unreadable-image")
+
+
+def test_a_tiff_whose_directory_points_outside(http: httpx.Client) -> None:
+    refused(post(http, b"II*\0" + (10**6).to_bytes(4, "little") + b"\0" * 100), 422, "unreadable-image")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_truncated_picture(http: httpx.Client, grey: NDArray[np.uint8], kind: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, kind)
+    refused(post(http, file.getvalue()[:-200]), 422, "unreadable-image")
+
+
+def test_a_colour_image_without_a_channel(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
+    colour = tiff(np.stack([grey] * 3, axis=-1), photometric="rgb")
+    problem = refused(post(http, colour), 422, "unsuitable-image", "3 channels", "channel")
+    assert problem["errors"][0]["pointer"] == "/params/channel"
+
+
+@pytest.mark.parametrize("channel", [3, 10**9])
+def test_a_channel_that_the_image_lacks(http: httpx.Client, grey: NDArray[np.uint8], channel: int) -> None:
+    colour = tiff(np.stack([grey] * 3, axis=-1), photometric="rgb")
+    response = post(http, colour, params={"channel": channel})
+    problem = refused(response, 422, "invalid-request", str(channel), "has 3", "0 to 2")
+    assert problem["errors"][0]["pointer"] == "/params/channel"
+
+
+def test_a_float_image_without_a_range(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
+    response = post(http, tiff(grey.astype(np.float32)))
+    problem = refused(response, 422, "unsuitable-image", "float32", "intensity_range", "percentile")
+    assert problem["errors"][0]["pointer"] == "/params/intensity_range"
+
+
+@pytest.mark.parametrize("pages", [2, 7])
+def test_a_stack_of_pages(http: httpx.Client, grey: NDArray[np.uint8], pages: int) -> None:
+    stack = tiff(np.stack([grey] * pages), photometric="minisblack")
+    refused(post(http, stack), 422, "unsuitable-image", f"{pages} planes", "save one plane")
+
+
+def test_pages_of_different_sizes(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
+    file = io.BytesIO()
+    pages = [Image.fromarray(grey), Image.fromarray(grey[:100, :70])]
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    refused(post(http, file.getvalue()), 422, "unsuitable-image", "2 images", "save the one")
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "float64", "complex64", "int8"])
+def test_a_data_type_that_is_not_taken(http: httpx.Client, grey: NDArray[np.uint8], dtype: str) -> None:
+    response = post(http, tiff(grey.astype(dtype)))
+    refused(response, 422, "unsuitable-image", dtype, "uint8, uint16, int16, float32", "Convert")
+
+
+@pytest.mark.parametrize("axes", ["YXC", "YY", "YC"])
+def test_axes_that_do_not_fit_the_image(http: httpx.Client, grey: NDArray[np.uint8], axes: str) -> None:
+    problem = refused(
+        post(http, tiff(grey), params={"axes": axes}), 422, "invalid-request", axes, "128 x 128"
+    )
+    assert problem["errors"][0]["pointer"] == "/params/axes"
+
+
+def test_more_pixels_than_allowed_are_seen_in_the_header(http: httpx.Client) -> None:
+    huge = tiff(np.zeros((5000, 4000), np.uint8), compression="zlib")
+    assert len(huge) < 100_000
+    refused(post(http, huge), 422, "image-too-large", "20000000", "16777216", "EMSERVE_MAX_PIXELS")

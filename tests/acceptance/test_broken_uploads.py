@@ -1,0 +1,110 @@
+"""Uploads that break off on their way: nothing of them stays, and the service works on."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.acceptance.exchange import accepted, ended, post, stored_jobs
+from tests.running_service import RunningService
+
+_CLEAN_SECONDS = 5
+_BOUNDARY = "frontier"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(service: RunningService, http: httpx.Client, cell: bytes) -> Iterator[None]:
+    before = stored_jobs(service)
+    yield
+    deadline = time.monotonic() + _CLEAN_SECONDS
+    while stored_jobs(service) != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert stored_jobs(service) == before
+    assert ended(http, accepted(post(http, cell)))["status"] == "succeeded"
+
+
+def _connect(service: RunningService) -> socket.socket:
+    address = urlsplit(service.url)
+    assert address.hostname
+    assert address.port
+    return socket.create_connection((address.hostname, address.port), timeout=20)
+
+
+def _head(body_bytes: int | None, content_type: str = "image/tiff") -> bytes:
+    length = "Transfer-Encoding: chunked" if body_bytes is None else f"Content-Length: {body_bytes}"
+    lines = [
+        "POST /v1/jobs?model=mitonet HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: {content_type}",
+        length,
+        "Connection: close",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _form(cell: bytes) -> bytes:
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="cell.tif"\r\n\r\n'
+    return head.encode() + cell
+
+
+def _await_entry(service: RunningService, before: set[str]) -> None:
+    """Until the upload has begun to arrive, when the store is local and shows it."""
+    deadline = time.monotonic() + 1
+    while stored_jobs(service) == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _answer(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_body_shorter_than_its_length_makes_no_job(service: RunningService, cell: bytes) -> None:
+    with closing(_connect(service)) as connection:
+        connection.sendall(_head(len(cell)) + cell[:-1000])
+        connection.shutdown(socket.SHUT_WR)
+        answer = _answer(connection)
+    assert not answer.startswith(b"HTTP/1.1 2")
+
+
+@pytest.mark.parametrize("sent", [0, 100, -1])
+def test_a_client_that_goes_away_makes_no_job(service: RunningService, cell: bytes, sent: int) -> None:
+    before = stored_jobs(service)
+    with closing(_connect(service)) as connection:
+        connection.sendall(_head(len(cell)) + cell[:sent])
+        _await_entry(service, before)
+
+
+def test_a_client_that_goes_away_in_a_large_upload_makes_no_job(service: RunningService) -> None:
+    before = stored_jobs(service)
+    with closing(_connect(service)) as connection:
+        connection.sendall(_head(1 << 30))
+        for _ in range(30):
+            connection.sendall(b"II*\0" + bytes(1 << 20))
+        _await_entry(service, before)
+
+
+def test_a_client_that_goes_away_between_chunks_makes_no_job(service: RunningService, cell: bytes) -> None:
+    before = stored_jobs(service)
+    with closing(_connect(service)) as connection:
+        connection.sendall(_head(None) + f"{len(cell):x}\r\n".encode() + cell + b"\r\n")
+        _await_entry(service, before)
+
+
+def test_a_client_that_goes_away_inside_a_form_makes_no_job(service: RunningService, cell: bytes) -> None:
+    before = stored_jobs(service)
+    with closing(_connect(service)) as connection:
+        body = _form(cell)
+        connection.sendall(_head(len(body) + 200, f"multipart/form-data; boundary={_BOUNDARY}") + body)
+        _await_entry(service, before)
+
+
+def test_a_form_without_its_end_is_refused(http: httpx.Client, cell: bytes) -> None:
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    response = http.post("/v1/jobs", content=_form(cell), headers=headers)
+    assert response.status_code == 400, response.text
+    assert response.json()["type"] == "urn:emserve:problem:incomplete-upload"
+    assert "again" in response.json()["detail"]

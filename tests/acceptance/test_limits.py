@@ -1,0 +1,177 @@
+"""A service with tight limits and no worker: what is too large is refused early, the rest waits."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.acceptance.exchange import Json, accepted, post, refused, stored_jobs
+from tests.pictures import tiff
+from tests.running_service import RunningService, running_service
+
+_UPLOAD_BYTES = 100_000
+_PIXELS = 65_536
+_SETTINGS = {
+    "EMSERVE_MAX_UPLOAD_BYTES": str(_UPLOAD_BYTES),
+    "EMSERVE_MAX_PIXELS": str(_PIXELS),
+    "EMSERVE_WORKERS": "0",
+    "EMSERVE_MAX_WAIT_SECONDS": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with running_service(tmp_path_factory.mktemp("tight") / "data", settings=_SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(tight: RunningService) -> Iterator[httpx.Client]:
+    with tight.client() as client:
+        yield client
+
+
+@pytest.fixture
+def nothing_left(tight: RunningService) -> Iterator[None]:
+    before = stored_jobs(tight)
+    yield
+    assert stored_jobs(tight) == before
+
+
+@pytest.fixture(scope="module")
+def waiting(http: httpx.Client) -> Json:
+    """A job that no worker comes for."""
+    return accepted(post(http, _grey()))
+
+
+def _grey(side: int = 64) -> bytes:
+    return tiff(np.zeros((side, side), np.uint8))
+
+
+def _answer_before_the_body(service: RunningService, *headers: str) -> bytes:
+    """What the service says to the head of an upload of which no body ever comes."""
+    address = urlsplit(service.url)
+    lines = ["POST /v1/jobs?model=mitonet HTTP/1.1", "Host: localhost", "Content-Type: image/tiff", *headers]
+    with closing(
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=20)
+    ) as connection:
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("more", [[], ["Expect: 100-continue"]])
+def test_an_upload_too_large_is_refused_before_its_body(tight: RunningService, more: list[str]) -> None:
+    answer = _answer_before_the_body(tight, f"Content-Length: {1 << 40}", "Connection: close", *more)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in answer
+    for said in (
+        b"urn:emserve:problem:upload-too-large",
+        b"1099511627776",
+        b"100000",
+        b"EMSERVE_MAX_UPLOAD_BYTES",
+    ):
+        assert said in answer
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_form_too_large_is_refused(http: httpx.Client) -> None:
+    response = post(http, bytes(3 * _UPLOAD_BYTES))
+    refused(response, 413, "upload-too-large", str(_UPLOAD_BYTES), "EMSERVE_MAX_UPLOAD_BYTES")
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_body_of_unknown_length_is_refused_once_it_is_too_large(http: httpx.Client) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 200 * _UPLOAD_BYTES:
+            sent += 10_000
+            yield b"II*\0" + bytes(9_996)
+
+    response = http.post("/v1/jobs", params={"model": "mitonet"}, content=endless())
+    refused(response, 413, "upload-too-large", str(_UPLOAD_BYTES), "EMSERVE_MAX_UPLOAD_BYTES")
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_an_image_with_too_many_pixels_is_refused_by_its_header(http: httpx.Client) -> None:
+    image = tiff(np.zeros((300, 300), np.uint8), compression="zlib")
+    refused(post(http, image), 422, "image-too-large", "90000", str(_PIXELS), "EMSERVE_MAX_PIXELS")
+
+
+def test_an_image_with_just_as_many_pixels_as_allowed_is_accepted(http: httpx.Client) -> None:
+    assert accepted(post(http, _grey(256)))["input"]["shape"] == [256, 256]
+
+
+def test_without_a_worker_a_job_is_accepted_with_a_warning(waiting: Json) -> None:
+    assert [each["code"] for each in waiting["warnings"]] == ["starter-weights", "no-worker"]
+    assert waiting["status"] == "queued"
+
+
+def test_waiting_ends_when_the_time_is_over(http: httpx.Client, waiting: Json) -> None:
+    response = http.get(f"/v1/jobs/{waiting['id']}", headers={"Prefer": "wait=50"})
+    assert response.status_code == 200
+    assert response.headers["preference-applied"] == "wait=1"
+    assert int(response.headers["retry-after"]) >= 1
+    assert response.json()["status"] == "queued"
+
+
+def test_an_upload_that_waits_in_vain_is_accepted(http: httpx.Client) -> None:
+    response = post(http, _grey(), headers={"Prefer": "wait=1"})
+    assert accepted(response)["status"] == "queued"
+    assert response.headers["preference-applied"] == "wait=1"
+
+
+def test_queued_jobs_know_their_place(http: httpx.Client, waiting: Json) -> None:
+    first, second = (accepted(post(http, _grey()))["id"] for _ in range(2))
+    places = [
+        http.get(f"/v1/jobs/{each}").json()["queue"]["position"] for each in (waiting["id"], first, second)
+    ]
+    assert places == sorted(places)
+    assert places[2] == places[1] + 1
+
+
+@pytest.mark.parametrize("part", ["labels", "objects", "preview.png", "provenance"])
+def test_results_of_an_unfinished_job_are_not_ready(http: httpx.Client, waiting: Json, part: str) -> None:
+    response = http.get(f"/v1/jobs/{waiting['id']}/{part}")
+    refused(response, 409, "result-not-ready", waiting["id"], "wait=60")
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_a_queued_job_is_cancelled_at_once_and_only_once(http: httpx.Client) -> None:
+    path = f"/v1/jobs/{accepted(post(http, _grey()))['id']}"
+    first = http.post(f"{path}/cancel")
+    assert (first.status_code, first.json()["status"]) == (202, "cancelled")
+    again = http.post(f"{path}/cancel")
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert http.get(path).json() == first.json()
+
+
+def test_a_service_without_a_worker_is_ready_unless_one_is_required(http: httpx.Client) -> None:
+    assert http.get("/readyz").json()["workers"] == []
+    response = http.get("/readyz?require=worker")
+    problem = refused(response, 503, "not-ready", "worker", "emserve worker")
+    assert problem["kind"] == "system"
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_a_fault_of_the_service_is_a_problem_with_a_request_id_and_nothing_inside(
+    tight: RunningService, http: httpx.Client
+) -> None:
+    job = accepted(post(http, _grey()))
+    record = tight.data_dir / "store" / "jobs" / job["id"] / "job.json"
+    whole = record.read_bytes()
+    record.write_bytes(b"{}")  # a disk's fault, which nobody foresees
+    response = http.get(job["links"]["self"], headers={"X-Request-ID": "fault-1"})
+    record.write_bytes(whole)
+    problem = refused(response, 500, "internal-error", "log", "request id")
+    assert problem["request_id"] == response.headers["x-request-id"] == "fault-1"
+    assert problem["kind"] == "system"
+    assert "job.json" not in response.text
+    assert "fault-1" in tight.log.read_text()
+    assert http.get(job["links"]["self"]).json()["status"] == "queued"

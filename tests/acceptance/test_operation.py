@@ -1,0 +1,89 @@
+"""What operators look at, and whom the service answers."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.acceptance.exchange import Json, refused
+
+
+def test_the_process_says_that_it_lives(http: httpx.Client) -> None:
+    response = http.get("/livez")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/readyz?require=worker"])
+def test_the_service_says_that_it_is_ready(http: httpx.Client, path: str) -> None:
+    response = http.get(path)
+    assert response.status_code == 200
+    told = response.json()
+    assert (told["status"], told["redis"], told["storage"]) == ("ready", "ok", "ok")
+    (worker,) = told["workers"]
+    assert worker["device"] == "cpu"
+
+
+def test_readiness_of_an_unknown_part_is_refused(http: httpx.Client) -> None:
+    refused(http.get("/readyz?require=gpu"), 422, "invalid-request", "gpu", "worker")
+
+
+def test_metrics_count_requests_and_jobs(http: httpx.Client, finished: Json) -> None:
+    response = http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    for name in (
+        "emserve_broker_up 1.0",
+        "emserve_workers 1.0",
+        "emserve_queued_jobs",
+        "emserve_running_jobs",
+    ):
+        assert name in response.text
+    assert 'route="/v1/jobs"' in response.text
+    assert finished["id"] not in response.text
+
+
+def test_the_contract_can_be_read(http: httpx.Client) -> None:
+    document = http.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.")
+    assert {"/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/labels", "/v1/models"} <= set(
+        document["paths"]
+    )
+
+
+def test_the_front_page_leads_to_the_documentation(http: httpx.Client) -> None:
+    response = http.get("/")
+    assert response.is_redirect
+    assert response.headers["location"] == "/docs"
+    assert http.get("/docs").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/jobs/none", "/nowhere"])
+def test_a_request_id_is_echoed(http: httpx.Client, path: str) -> None:
+    response = http.get(path, headers={"X-Request-ID": "my-id.1"})
+    assert response.headers["x-request-id"] == "my-id.1"
+    if response.is_error:
+        assert response.json()["request_id"] == "my-id.1"
+
+
+@pytest.mark.parametrize("given", [None, "with space", "x" * 129, "<script>"])
+def test_a_request_without_a_decent_id_gets_one(http: httpx.Client, given: str | None) -> None:
+    response = http.get("/livez", headers={"X-Request-ID": given} if given else {})
+    assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", ""])
+def test_an_unknown_host_is_refused(http: httpx.Client, host: str) -> None:
+    refused(http.get("/v1/jobs", headers={"Host": host}), 403, "forbidden", host, "EMSERVE_ALLOWED_HOSTS")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
+def test_the_machine_itself_is_a_known_host(http: httpx.Client, host: str) -> None:
+    assert http.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])
+def test_a_page_of_another_site_is_refused(http: httpx.Client, origin: str) -> None:
+    refused(http.get("/v1/jobs", headers={"Origin": origin}), 403, "forbidden", origin)
+
+
+def test_a_page_of_this_service_is_answered(http: httpx.Client) -> None:
+    assert http.get("/v1/jobs", headers={"Origin": "http://localhost:8000"}).status_code == 200

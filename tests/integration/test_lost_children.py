@@ -1,0 +1,62 @@
+"""A job whose process is killed in mid-run."""
+
+from emserve.jobs import JobStatus
+from tests.integration.workshop import Worker, Workshop
+from tests.pictures import large_image
+
+_LONG = large_image(1024)
+
+
+def test_a_job_whose_child_is_killed_is_run_again_and_succeeds(workshop: Workshop, worker: Worker) -> None:
+    job_id = workshop.submit(_LONG)
+    workshop.runs(job_id)
+    worker.child.kill()
+
+    job = workshop.succeeded(job_id)
+
+    assert job.attempt == 2
+    assert job.result is not None
+    assert job.result.objects > 0
+    assert workshop.book.attempts(job_id) == 2
+
+
+def test_a_job_whose_child_is_killed_three_times_fails_as_lost(workshop: Workshop, worker: Worker) -> None:
+    job_id = workshop.submit(_LONG)
+    for attempt in (1, 2, 3):
+        workshop.runs(job_id, attempt)
+        worker.child.kill()
+
+    job = workshop.ended(job_id)
+
+    assert job.status is JobStatus.FAILED
+    assert job.attempt == 3
+    assert job.error is not None
+    assert job.error.type == "urn:emserve:problem:job-lost"
+    assert job.error.kind == "system"
+    assert job_id not in workshop.book.tickets.waiting()
+
+
+def test_what_a_killed_child_wrote_is_cleared_and_its_attempt_stays_counted(
+    workshop: Workshop, worker: Worker
+) -> None:
+    job_id = workshop.submit(_LONG)
+    workshop.runs(job_id)
+    (first,) = workshop.attempt_folders(job_id)
+    (first / "labels.zarr").mkdir()
+    (first / "labels.zarr" / "half").write_bytes(b"half a chunk")
+    worker.child.kill()
+
+    workshop.succeeded(job_id)
+
+    assert [path.name for path in first.rglob("*") if path.is_file()] == ["attempt.json"]
+
+
+def test_a_child_that_dies_between_two_jobs_is_replaced(workshop: Workshop, worker: Worker) -> None:
+    before = worker.child
+    before.kill()
+    job_id = workshop.submit(large_image(256))
+
+    job = workshop.succeeded(job_id)
+
+    assert worker.child.pid != before.pid
+    assert job.attempt == 1, "a death between two jobs costs the next one nothing"

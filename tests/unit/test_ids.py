@@ -1,0 +1,36 @@
+"""Identifiers: UUIDv7, unique, sortable by time."""
+
+import time
+import uuid
+
+from emserve.ids import PATTERN, new_id
+
+
+def test_an_id_is_a_uuid_of_version_7() -> None:
+    value = uuid.UUID(new_id())
+    assert value.version == 7
+    assert value.variant == uuid.RFC_4122
+
+
+def test_ids_sort_by_the_time_they_were_made() -> None:
+    made = []
+    for _ in range(20):
+        made.append(new_id())
+        time.sleep(0.002)
+    assert made == sorted(made)
+
+
+def test_an_id_holds_its_millisecond() -> None:
+    before = time.time_ns() // 1_000_000
+    held = uuid.UUID(new_id()).int >> 80
+    assert before <= held <= time.time_ns() // 1_000_000
+
+
+def test_ids_of_one_moment_differ() -> None:
+    assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+def test_an_id_fits_the_pattern_and_a_path_does_not() -> None:
+    assert PATTERN.fullmatch(new_id())
+    for bad in ("", "..", "a/b", "a.b", "a b", "é", "a\n", "x" * 65):
+        assert not PATTERN.fullmatch(bad), bad

@@ -1,0 +1,116 @@
+"""Settings: each is explained, each survives the way to a child process, secrets stay hidden."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from emserve.settings import Settings
+
+_CHANGED: dict[str, Any] = {
+    "host": "::1",
+    "port": 8123,
+    "allow_anonymous": True,
+    "allowed_hosts": ["em.example.org", "em2.example.org"],
+    "data_dir": Path("/srv/em data"),
+    "redis": SecretStr("redis://:hunter2@broker:6379/3"),
+    "storage": "s3://bucket/prefix",
+    "workers": 3,
+    "device": "cuda:1",
+    "threads": 5,
+    "model_dir": Path("/srv/models"),
+    "model_pin": {"mitonet": "1"},
+    "warm_models": ["mitonet", "nucleonet@2"],
+    "model_memory_bytes": 123,
+    "job_timeout_seconds": 1.5,
+    "worker_memory_bytes": 456,
+    "max_pixels": 789,
+    "max_upload_bytes": 1011,
+    "decode_memory_bytes": 1213,
+    "decode_seconds": 14,
+    "renderers": 15,
+    "max_wait_seconds": 16,
+    "shutdown_seconds": 0.5,
+    "log_format": "console",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"EMSERVE_{name.upper()}", raising=False)
+
+
+def _in_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Settings:
+    for name, value in variables.items():
+        if name.startswith("EMSERVE_"):
+            monkeypatch.setenv(name, value)
+    return Settings()
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_says_what_it_means(name: str) -> None:
+    assert (Settings.model_fields[name].description or "").endswith(".")
+
+
+def test_this_file_changes_every_setting() -> None:
+    default = Settings()
+    assert set(_CHANGED) == set(Settings.model_fields)
+    assert [name for name, value in _CHANGED.items() if getattr(default, name) == value] == []
+
+
+@pytest.mark.parametrize("name", sorted(_CHANGED))
+def test_every_setting_survives_the_way_to_a_child_process(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Settings.model_validate({name: _CHANGED[name]})
+
+    received = _in_environment(monkeypatch, given.environment())
+
+    assert received == given
+    assert getattr(received, name) == _CHANGED[name]
+
+
+def test_all_settings_together_survive_the_way_to_a_child_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Settings.model_validate(_CHANGED)
+    assert _in_environment(monkeypatch, given.environment()) == given
+
+
+def test_the_password_in_the_redis_url_is_not_shown() -> None:
+    settings = Settings.model_validate(_CHANGED)
+    shown = (
+        f"{settings!r} {settings} {settings.model_dump_json()} {json.dumps(settings.model_dump(mode='json'))}"
+    )
+    assert "hunter2" not in shown
+    assert "hunter2" in settings.redis_url
+
+
+def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMSERVE_DEVICE", "gpu")
+    with pytest.raises(ValidationError, match="device"):
+        Settings()
+
+
+def test_paths_are_absolute_so_that_a_child_in_another_folder_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(data_dir=Path("here")).data_dir == tmp_path / "here"
+
+
+def test_the_socket_of_a_deep_data_folder_has_a_path_that_can_be_bound(tmp_path: Path) -> None:
+    deep = Settings(data_dir=tmp_path / ("d" * 120))
+    assert len(bytes(deep.broker_socket)) < 104
+    assert deep.broker_socket != Settings(data_dir=tmp_path / ("e" * 120)).broker_socket
+
+
+def test_a_storage_url_of_a_folder_with_blanks_leads_back_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%20c#d"
+    assert Settings(data_dir=folder).storage_url.startswith("file:///")
+    from emserve.storage import create, open_store, read
+
+    create(open_store(Settings(data_dir=folder).storage_url), "key", b"value")
+    assert (folder / "store" / "key").read_bytes() == b"value"
+    assert read(open_store(Settings(data_dir=folder).storage_url), "key") == b"value"
