@@ -1,8 +1,9 @@
 """Model cards: what a model segments, how its input is prepared, where its weights come from."""
 
 import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from emserve.errors import ModelMissing, UnknownModel
+from emserve.params import Downsampling
 
 PACKAGED_CARDS = Path(__file__).parent / "cards"
 STARTER = "starter"
+_DOWNSAMPLINGS: tuple[Downsampling, ...] = (1, 2, 4, 8, 16, 32, 64)
 
 
 class ModelState(StrEnum):
@@ -80,6 +83,18 @@ class ModelCard(BaseModel):
     @property
     def is_starter(self) -> bool:
         return self.version == STARTER
+
+    def downsampling_for(self, pixel_size_nm: Sequence[float]) -> Downsampling | None:
+        """The power of two that brings pixels of this size nearest to the weights' own.
+
+        None where the card does not know these.
+        """
+        if self.native_pixel_size_nm is None:
+            return None
+        # Sums of logarithms: the product of two sizes may be more, or less, than a float can hold.
+        size_log = sum(math.log2(size) for size in pixel_size_nm) / len(pixel_size_nm)
+        steps = round(math.log2(self.native_pixel_size_nm) - size_log)
+        return _DOWNSAMPLINGS[min(max(steps, 0), len(_DOWNSAMPLINGS) - 1)]
 
 
 class Catalogue:

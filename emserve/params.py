@@ -64,6 +64,10 @@ class Parameters(BaseModel):
     min_extent: Annotated[int, Field(ge=0)] = 0
     """Drop objects whose bounding box has a side shorter than this, in pixels."""
 
+    tile_size: Literal["auto", 0] | Annotated[int, Field(ge=256, le=16384)] = "auto"
+    """Side of the tiles that a large image is inferred in, in pixels of the image at the resolution of the
+    inference; tiles overlap and are blended. `auto` cuts what is larger than 2048, 0 never cuts."""
+
     axes: AxisOrder | None = None
     """Axis order of the file, where the file does not say it: Y, X, C or S (samples)."""
 

@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Most resident memory that a job's process may take; 0 for nine tenths of the machine's memory."""
 
-    max_pixels: Annotated[int, Field(gt=0)] = 4096 * 4096
+    max_pixels: Annotated[int, Field(gt=0)] = 1_000_000_000
     """Largest 2D image, in pixels."""
 
     max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3

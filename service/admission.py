@@ -1,6 +1,5 @@
 """From an upload to an accepted job: read the header, choose the model, check every parameter."""
 
-import math
 import re
 from datetime import UTC, datetime
 
@@ -26,7 +25,6 @@ from service.resources import Resources
 from service.uploads import Received
 
 _INSPECT_SECONDS = 30.0
-_DOWNSAMPLINGS = (1, 2, 4, 8, 16, 32, 64)
 _TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
 _UNSAFE = re.compile(r"[^\w.()+ -]")
 
@@ -121,16 +119,14 @@ def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Param
         wanted = "auto"
     if wanted != "auto":
         return params
-    if header.pixel_size_nm is None or card.native_pixel_size_nm is None:
+    number = card.downsampling_for(header.pixel_size_nm) if header.pixel_size_nm else None
+    if number is None:
         missing = (
             "the image's pixel size (give `pixel_size_nm`)" if not header.pixel_size_nm else "the model's"
         )
         detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
         raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
-    # Sums of logarithms: the product of two sizes may be more, or less, than a float can hold.
-    pixel_log = sum(math.log2(size) for size in header.pixel_size_nm) / 2
-    steps = round(math.log2(card.native_pixel_size_nm) - pixel_log)
-    return params.model_copy(update={"downsampling": _DOWNSAMPLINGS[min(max(steps, 0), 6)]})
+    return params.model_copy(update={"downsampling": number})
 
 
 def _warnings(resources: Resources, card: ModelCard) -> list[JobWarning]:

@@ -1,9 +1,19 @@
 """Fixtures that every kind of test uses."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from workers.inference.rows import Workspace
+
+
+def pytest_configure() -> None:
+    # A shell that starts us in the background has us ignore Ctrl-C, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _folder(variable: str) -> Path:
@@ -29,3 +39,10 @@ def em_images() -> Path:
 def data() -> Path:
     """Small files of the repository that tests read."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace of the inference in a fresh folder."""
+    with Workspace(tmp_path) as opened:
+        yield opened

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -15,21 +16,25 @@ from training.phantoms import Phantom, make_phantom
 from training.pool import FIRST_SEED
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, segment
+from workers.inference.rows import ArrayRows, Workspace
 from workers.models.weights import load_card
 
 _SIDE = 512
 
 
 def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
-    """Scores over `count` phantoms that no training saw, with default parameters at full resolution."""
+    """Scores over `count` phantoms that no training saw, run as the service runs them by default."""
     seeds = range(first_seed, min(first_seed + count, FIRST_SEED))
     return summarise([_compare(engine, card, make_phantom(seed, (_SIDE, _SIDE))) for seed in seeds])
 
 
 def _compare(engine: Engine, card: ModelCard, phantom: Phantom) -> Overlaps:
     size = (phantom.pixel_size_nm, phantom.pixel_size_nm)
-    found = segment(Request2D(phantom.image, size, Parameters(), card), engine, lambda *_: None)
-    return find_overlaps(found.labels, phantom.labels)
+    params = Parameters(downsampling=card.downsampling_for(size) or 1)
+    request = Request2D(ArrayRows(phantom.image), size, params, card)
+    with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
+        found = segment(request, engine, workspace, lambda *_: None)
+        return find_overlaps(found.labels.read(0, phantom.image.shape[0]), phantom.labels)
 
 
 def main(

@@ -22,6 +22,8 @@ class Run:
     assignment: Assignment
     result: JobResult
     card: ModelCard
+    weights_sha256: str
+    """Of the file that was loaded; a card that was written by hand may not say it."""
     started_at: datetime
 
 
@@ -53,7 +55,7 @@ def provenance(run: Run) -> Provenance:
         execution_id=run.assignment.execution_id,
         attempt=run.assignment.attempt,
         input=run.record.input,
-        model=run.record.model,
+        model=run.record.model.model_copy(update={"sha256": run.weights_sha256}),
         architecture=run.card.architecture,
         norms=run.card.norms,
         padding_factor=run.card.padding_factor,

@@ -1,5 +1,6 @@
 """The one task of a worker: an attempt at a job, from the stored upload to the stored result."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,21 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import obstore
-import torch
 from obstore.store import ObjectStore
 
 from emserve import storage
 from emserve.cards import ModelCard
-from emserve.errors import EmserveError, OutOfMemory
+from emserve.errors import EmserveError
 from emserve.imaging import Decode
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
 from workers.bench import Bench
-from workers.images.label_map import label_dtype, write_labels
+from workers.images.label_map import CHUNK, create_labels, label_dtype
 from workers.images.objects_file import write_objects
 from workers.inference import pipeline
-from workers.inference.preprocess import GreyImage
+from workers.inference.merge import Merged
+from workers.inference.rows import Sheet, Workspace, bands
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance
@@ -30,6 +30,19 @@ from workers.scratch import scratch_folder
 log = logging.getLogger(__name__)
 
 PRECISION = "fp32"
+
+
+class ScratchFull(EmserveError):
+    """The disk of the scratch folder is full."""
+
+    slug = "scratch-full"
+    title = "The server's disk is full"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The server has too little free disk for this job ({reason}): it needs about 8 bytes a pixel "
+            "while it runs. Submit the image again once the operator has made room in EMSERVE_DATA_DIR."
+        )
 
 
 class InternalError(EmserveError):
@@ -69,33 +82,33 @@ def segment(bench: Bench, assignment: Assignment) -> None:
         with (
             _reasons_told(),
             scratch_folder(bench.settings.scratch_dir, assignment.execution_id) as scratch,
+            Workspace(scratch) as workspace,
         ):
             record = bench.book.record(assignment.job_id)
             progress = ProgressReporter(bench.book, assignment.job_id, assignment.attempt, started_at)
-            end = _run(_Attempt(bench, assignment, record, progress, scratch, started_at))
+            attempt = _Attempt(bench, assignment, record, progress, scratch, started_at)
+            end = _run(attempt, workspace)
     except EmserveError as error:
         log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
     bench.book.finish(assignment.job_id, end)
 
 
-def _run(attempt: _Attempt) -> JobEnd:
-    image = _decode(attempt)
+def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
+    image = _decode(attempt, workspace)
     card = attempt.bench.catalogue.runnable(attempt.record.model.id)
     request = pipeline.Request2D(image, attempt.pixel_size_nm, attempt.record.params, card)
-    found = pipeline.segment(request, attempt.bench.engine(card), attempt.progress)
-    attempt.progress(Stage.WRITE, 0, 1, "files")
-    labels = found.labels.astype(label_dtype(int(found.labels.max(initial=0))))
+    found = pipeline.segment(request, attempt.bench.engine(card), workspace, attempt.progress)
+    dtype = _write_labels(attempt, found.labels)
     job_id, execution_id = attempt.record.id, attempt.assignment.execution_id
-    write_labels(attempt.store, storage.labels_prefix(job_id, execution_id), labels, attempt.pixel_size_nm)
     write_objects(attempt.store, storage.objects_key(job_id, execution_id), found.objects.columns)
     attempt.progress.close()
     result = JobResult(
         objects=len(found.objects),
-        dtype=str(labels.dtype),
-        shape=list(labels.shape),
+        dtype=dtype,
+        shape=list(found.labels.shape),
         axes="YX",
-        downsampling=pipeline.downsampling_of(attempt.record.params),
+        downsampling=request.downsampling,
         device=attempt.bench.device,
         precision=PRECISION,
         seconds=attempt.progress.seconds,
@@ -112,7 +125,7 @@ def _run(attempt: _Attempt) -> JobEnd:
     )
 
 
-def _decode(attempt: _Attempt) -> GreyImage:
+def _decode(attempt: _Attempt, workspace: Workspace) -> Sheet:
     """The upload's grey image, decoded by a process that may die of it."""
     attempt.progress(Stage.DECODE, 0, 1, "images")
     settings = attempt.bench.settings
@@ -123,12 +136,25 @@ def _decode(attempt: _Attempt) -> GreyImage:
         out=attempt.scratch / "image.npy",
     )
     decoded = attempt.bench.imaging.call(call, timeout_s=settings.job_timeout_seconds)
-    image: GreyImage = np.load(decoded.path, mmap_mode="r", allow_pickle=False)
-    return image
+    return workspace.open_npy(decoded.path)
+
+
+def _write_labels(attempt: _Attempt, labels: Merged) -> str:
+    """Stores the label map, a row of chunks at a time; the name of its data type."""
+    height, width = labels.shape
+    prefix = storage.labels_prefix(attempt.record.id, attempt.assignment.execution_id)
+    dtype = label_dtype(labels.count)
+    stored = create_labels(attempt.store, prefix, (height, width), dtype, attempt.pixel_size_nm)
+    for y0, y1 in bands(height, CHUNK):
+        attempt.progress(Stage.WRITE, y0, height, "rows")
+        with storage.storage_errors():
+            stored.array[y0:y1] = labels.read(y0, y1).astype(dtype)
+    return str(dtype)
 
 
 def _write_provenance(attempt: _Attempt, result: JobResult, card: ModelCard) -> None:
-    run = Run(attempt.record, attempt.assignment, result, card, attempt.started_at)
+    sha256 = attempt.bench.shelf.sha256(card)
+    run = Run(attempt.record, attempt.assignment, result, card, sha256, attempt.started_at)
     key = storage.provenance_key(attempt.record.id, attempt.assignment.execution_id)
     with storage.storage_errors():
         obstore.put(attempt.store, key, provenance(run).model_dump_json(indent=2).encode())
@@ -136,27 +162,16 @@ def _write_provenance(attempt: _Attempt, result: JobResult, card: ModelCard) -> 
 
 @contextmanager
 def _reasons_told() -> Iterator[None]:
-    """Translates what is no EmserveError: memory that ran out, and faults of ours."""
+    """Translates what is no EmserveError: a full disk, and faults of ours."""
     try:
         yield
     except EmserveError:
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory() from error
     except Exception as error:
-        if isinstance(error, RuntimeError) and "allocate memory" in str(
-            error
-        ):  # torch's word for it on a CPU
-            raise _out_of_memory() from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ScratchFull(str(error.strerror)) from error
         log.exception("an attempt failed unexpectedly")
         raise InternalError(
             "The service failed while it worked on this job; the server's log has the reason under the job's "
             "id. The same job may succeed once that is mended."
         ) from error
-
-
-def _out_of_memory() -> OutOfMemory:
-    return OutOfMemory(
-        "The device has too little free memory for this image. A larger `downsampling`, or an image cut into "
-        "parts, needs less."
-    )

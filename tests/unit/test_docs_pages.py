@@ -12,8 +12,9 @@ from PIL import Image
 
 from emserve.jobs import Job
 from emserve.params import Parameters
+from tests.sheets import merged_of
 from workers.inference.measure import Scene, measure
-from workers.inference.merge import Merged
+from workers.inference.rows import ArrayRows, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md")])
@@ -63,11 +64,10 @@ def test_every_parameter_is_explained_with_its_default(api: str) -> None:
             assert json.loads(defaults[name].strip("`")) == field.default, name
 
 
-def test_every_measure_is_explained(api: str) -> None:
+def test_every_measure_is_explained(api: str, workspace: Workspace) -> None:
     labels = np.ones((3, 3), np.uint32)
-    merged = Merged(labels, np.array([0, 1]), np.array([0, 1]))
-    scene = Scene(labels, (1.0, 1.0), {1: "mito"}, np.ones(2, np.float32))
-    assert [name for name in measure(merged, scene) if f"`{name}`" not in api] == []
+    scene = Scene(ArrayRows(labels), (1.0, 1.0), {1: "mito"}, np.ones(2, np.float32))
+    assert [name for name in measure(merged_of(workspace, labels), scene) if f"`{name}`" not in api] == []
 
 
 def test_every_field_of_a_job_is_explained(api: str) -> None:

@@ -93,19 +93,6 @@ def create_labels(
     return LabelMap(array, pixel_size_nm)
 
 
-def write_labels(
-    store: ObjectStore, prefix: str, labels_yx: NDArray[Any], pixel_size_nm: tuple[float, float] | None
-) -> LabelMap:
-    """Stores a whole label map, in the smallest data type that holds it."""
-    height, width = labels_yx.shape
-    dtype = label_dtype(int(labels_yx.max(initial=0)))
-    labels = create_labels(store, prefix, (height, width), dtype, pixel_size_nm)
-    with storage_errors():
-        for y0 in range(0, height, CHUNK):
-            labels.array[y0 : y0 + CHUNK] = labels_yx[y0 : y0 + CHUNK].astype(dtype, copy=False)
-    return labels
-
-
 def open_labels(store: ObjectStore, prefix: str) -> LabelMap:
     """A stored label map, for reading. Raises FileNotFoundError where there is none."""
     group = _stored_group(store, prefix)

@@ -1,5 +1,7 @@
 """The engine: a network on a device that turns an image into maps."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,33 +11,35 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from torch import Tensor
 
+from emserve.errors import OutOfMemory
 from workers.models.panoptic import PanopticNetwork
 
 Precision = Literal["fp32", "bf16"]
 FloatArray = npt.NDArray[np.float32]
 
 COARSE_STEP = 4
+_GPU_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Heads2D:
-    """What the network says of one image of (H, W) pixels; all float32.
+    """What the network says of N images of (H, W) pixels; all float32.
 
     The semantic map is at full resolution: `downsampling` times larger than the image.
     """
 
     semantic: FloatArray
-    """(C, H * downsampling, W * downsampling) probabilities: sigmoid of one class, softmax of several."""
+    """(N, C, H * downsampling, W * downsampling) probabilities: sigmoid of one class, softmax of several."""
     centres: FloatArray
-    """(h, w) heat map of object centres, as the network gives it: about 0 to 1, not clipped."""
+    """(N, 1, h, w) heat map of object centres, as the network gives it: about 0 to 1, not clipped."""
     offsets: FloatArray
-    """(2, h, w) way to the object's centre: dy, dx in pixels of the image (H, W)."""
+    """(N, 2, h, w) way to the object's centre: dy, dx in pixels of the image (H, W)."""
     step: int
     """Pixels of the image per pixel of `centres` and `offsets`: h = H / step."""
 
 
 class Engine:
-    """A network ready to run: one image in, its maps out."""
+    """A network ready to run: images in, their maps out."""
 
     def __init__(
         self, network: PanopticNetwork, device: torch.device | str = "cpu", precision: Precision = "fp32"
@@ -47,33 +51,74 @@ class Engine:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def predict(self, image: FloatArray, downsampling: int = 1, fine_boundaries: bool = False) -> Heads2D:
-        """Maps of a normalised, padded float32 image (H, W).
+    def predict(self, images: FloatArray, downsampling: int = 1, fine_boundaries: bool = False) -> Heads2D:
+        """Maps of normalised, padded float32 images (N, H, W).
 
         `downsampling` (a power of two) is how much smaller the image is than the original: rendering
         takes the semantic map back to the original's size. `fine_boundaries` gives centres and offsets
-        at every pixel instead of every fourth. Raises ValueError for a size that the network cannot take.
+        at every pixel instead of every fourth.
+        Raises ValueError for a size that the network cannot take, and OutOfMemory.
         """
-        self._check(image, downsampling)
-        x = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]  # (1, 1, H, W)
+        self._check(images, downsampling)
+        x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]  # (N, 1, H, W)
         x = x.to(self._device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+        with (
+            _memory_told(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"),
+        ):
             heads = self._network(x)
             logits = self._network.render(heads, steps=2 + downsampling.bit_length() - 1).float()
         scale = COARSE_STEP if fine_boundaries else 1
         return Heads2D(
             semantic=_array(_probabilities(logits)),
-            centres=_array(_enlarge(heads.ctr_hmp.float(), scale))[0],
+            centres=_array(_enlarge(heads.ctr_hmp.float(), scale)),
             offsets=_array(_enlarge(heads.offsets.float(), scale)),
             step=COARSE_STEP // scale,
         )
 
-    def _check(self, image: FloatArray, downsampling: int) -> None:
-        multiple = self._network.size_multiple
-        if image.ndim != 2 or any(size == 0 or size % multiple for size in image.shape):
-            raise ValueError(f"the image has shape {image.shape}, not two multiples of {multiple}")
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of an image must be multiples of this."""
+        return int(self._network.size_multiple)
+
+    @property
+    def batch(self) -> int:
+        """How many tiles are best inferred at once."""
+        return 1 if self._device.type == "cpu" else _GPU_BATCH
+
+    def release(self) -> None:
+        """Gives memory that is kept for later back to the device."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check(self, images: FloatArray, downsampling: int) -> None:
+        multiple = self.size_multiple
+        if images.ndim != 3 or any(size == 0 or size % multiple for size in images.shape[1:]):
+            raise ValueError(
+                f"the images have shape {images.shape}, not (N, H, W) of multiples of {multiple}"
+            )
         if downsampling < 1 or downsampling & (downsampling - 1):
             raise ValueError(f"downsampling is {downsampling}, not a power of two")
+
+
+@contextlib.contextmanager
+def _memory_told() -> Iterator[None]:
+    """Translates torch's three ways of saying that memory ran out."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory() from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error):  # the CPU's allocator has no class of its own
+            raise _out_of_memory() from error
+        raise
+
+
+def _out_of_memory() -> OutOfMemory:
+    return OutOfMemory(
+        "The device has too little free memory for this image. A larger `downsampling` or a smaller "
+        "`tile_size` needs less."
+    )
 
 
 def _probabilities(logits: Tensor) -> Tensor:
@@ -87,5 +132,5 @@ def _enlarge(maps: Tensor, scale: int) -> Tensor:
 
 
 def _array(maps: Tensor) -> FloatArray:
-    array: FloatArray = maps[0].contiguous().cpu().numpy()
+    array: FloatArray = maps.contiguous().cpu().numpy()
     return array

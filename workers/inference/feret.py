@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from workers.inference.merge import Labels
+from workers.inference.runs import Runs
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -19,7 +19,7 @@ _PAIRS_AT_ONCE = 4_000_000  # bounds the memory of the pairwise distances
 
 @dataclass(frozen=True)
 class Ferets:
-    """(n,) diameters of n objects; NaN where the unit is unknown."""
+    """(n + 1,) diameters of labels 0 to n; NaN where there is none."""
 
     smallest: Floats
     largest: Floats
@@ -30,42 +30,41 @@ class _Chain:
     """Points of many objects in one list: sorted by object, then by y."""
 
     owner: Integers
-    """(P,) index of the object."""
+    """(P,) label of the object."""
     y: Integers
     x: Integers
 
 
-def feret_diameters(
-    labels: Labels, present: npt.NDArray[np.intp], pixel_size_nm: tuple[float, float] | None
-) -> tuple[Ferets, Ferets]:
-    """Diameters of the labels `present` in pixels, and in nanometres."""
-    if len(present) == 0:
-        none = Ferets(np.empty(0), np.empty(0))
-        return none, none
-    hulls = _hulls(labels, present)
-    in_px = _diameters(hulls, len(present), (1.0, 1.0))
-    if pixel_size_nm is None:
-        unknown = np.full(len(present), np.nan)
-        return in_px, Ferets(unknown, unknown)
-    return in_px, _diameters(hulls, len(present), pixel_size_nm)
+class Hulls:
+    """The convex hulls of all objects of a label map that is seen band by band."""
+
+    def __init__(self) -> None:
+        empty = _Chain(*(np.empty(0, np.int64) for _ in range(3)))
+        self._left, self._right = empty, empty
+
+    def add(self, runs: Runs) -> None:
+        """Takes in the runs of another band, whose rows come after those before."""
+        # Row by row, only an object's first and last pixel can be on its hull.
+        order = np.lexsort((runs.x0, runs.y, runs.label))
+        owner, y = runs.label[order], runs.y[order]
+        new = np.flatnonzero((np.diff(owner, prepend=-1) != 0) | (np.diff(y, prepend=-1) != 0))
+        last = np.append(new[1:], len(owner))[: len(new)] - 1
+        left = _corners(_Chain(owner[new], y[new], runs.x0[order][new]))
+        right = _corners(_Chain(owner[new], y[new], runs.x1[order][last]))
+        self._left = _convex(_joined(self._left, left), side=-1)
+        self._right = _convex(_joined(self._right, right), side=1)
+
+    def diameters(self, n: int, pixel_size: tuple[float, float]) -> Ferets:
+        """(n + 1,) diameters of labels 0 to n, in the unit of `pixel_size`; NaN where there are no pixels."""
+        return _diameters(_around(self._left, self._right), n + 1, pixel_size)
 
 
-def _hulls(labels: Labels, present: npt.NDArray[np.intp]) -> _Chain:
-    """The convex hulls' corners, each object's in order around it."""
-    index_of = np.zeros(int(present.max()) + 1, np.int64)
-    index_of[present] = np.arange(len(present))
-    y, x = np.nonzero(labels)
-    owner = index_of[labels[y, x]]
-    # Row by row, only an object's first and last pixel can be on its hull.
-    row = owner * labels.shape[0] + y
-    order = np.argsort(row, kind="stable")
-    row, x = row[order], x[order]
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    ends = np.append(starts[1:], len(row)) - 1
-    owner, y = np.divmod(row[starts], labels.shape[0])
-    left = _convex(_corners(_Chain(owner, y, x[starts])), side=-1)
-    right = _convex(_corners(_Chain(owner, y, x[ends] + 1)), side=1)
-    return _around(left, right)
+def _joined(first: _Chain, second: _Chain) -> _Chain:
+    """Both, sorted by object, then by y."""
+    owner = np.concatenate([first.owner, second.owner])
+    order = np.argsort(owner, kind="stable")
+    y, x = np.concatenate([first.y, second.y]), np.concatenate([first.x, second.x])
+    return _Chain(owner[order], y[order], x[order])
 
 
 def _corners(pixels: _Chain) -> _Chain:
@@ -124,7 +123,8 @@ def _diameters(hulls: _Chain, n: int, pixel_size: tuple[float, float]) -> Ferets
         away = np.abs(np.repeat(ex, size) * dy - np.repeat(ey, size) * dx)
         width = np.maximum.reduceat(away, begins) / np.maximum(length, np.finfo(float).tiny)
         np.minimum.at(smallest, hulls.owner[corners], np.where(length > 0, width, np.inf))
-    return Ferets(smallest, largest)
+    seen = np.isfinite(smallest)
+    return Ferets(np.where(seen, smallest, np.nan), np.where(seen, largest, np.nan))
 
 
 def _batches(owner: Integers, n: int) -> Iterator[Integers]:

@@ -1,7 +1,5 @@
 """Grouping: each foreground pixel goes to the centre that its offset points nearest to."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
@@ -9,51 +7,50 @@ from scipy.spatial import KDTree
 _NEAR_TIE = 1e-5  # relative; distances closer than this are compared again, in float32
 
 
-@dataclass(frozen=True)
-class Votes:
-    """Where the pixels of the heads' grid think that their object's centre is."""
+class Grouping:
+    """The centres of one image, found by their place. (Panoptic-DeepLab, equation 1.)
 
-    centres: npt.NDArray[np.intp]
-    """(K, 2) positions (y, x) of the centres on the grid."""
-    offsets: npt.NDArray[np.float32]
-    """(2, h, w) dy, dx in pixels of the network's input."""
-    step: int
-    """Pixels of the network's input per grid point."""
-
-
-def group(votes: Votes, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
-    """(h, w) number of the nearest centre, 1 to K, at the grid points that are `wanted`; 0 elsewhere.
-
-    Of centres equally near the first wins. A spatial index makes the cost independent of K.
-    (Panoptic-DeepLab, equation 1.)
+    A spatial index makes the cost of a pixel independent of the number of centres.
     """
-    ids = np.zeros(wanted.shape, np.uint32)
-    if len(votes.centres) == 0:
+
+    def __init__(self, centres: npt.NDArray[np.intp], step: int) -> None:
+        """`centres` (K, 2) are y, x on a grid with `step` pixels of the network's input a point."""
+        self._step = step
+        self._centres = step * centres.astype(np.float32)
+        self._tree = KDTree(self._centres) if len(centres) > 1 else None
+
+    def group(
+        self, offsets: npt.NDArray[np.float32], wanted: npt.NDArray[np.bool_], y0: int = 0
+    ) -> npt.NDArray[np.uint32]:
+        """(h, w) number of the nearest centre, 1 to K, at the grid points that are `wanted`; 0 elsewhere.
+
+        `offsets` (2, h, w) are dy, dx in pixels of the network's input, of a band of the grid that begins at
+        row `y0`. Of centres equally near the first wins. Without any centre all is 0.
+        """
+        ids = np.zeros(wanted.shape, np.uint32)
+        if len(self._centres) == 0:
+            return ids
+        points = np.argwhere(wanted)
+        if len(points) == 0:
+            return ids
+        grid = (points + np.array([y0, 0])).astype(np.float32)
+        ids[wanted] = 1 + self._nearest(self._step * grid + offsets[:, wanted].T)
         return ids
-    points = np.argwhere(wanted)
-    voted = votes.step * points.astype(np.float32) + votes.offsets[:, wanted].T  # (P, 2)
-    ids[wanted] = 1 + _nearest(votes.step * votes.centres.astype(np.float32), voted)
-    return ids
 
+    def _nearest(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        """(P,) index of the centre nearest to each point (P, 2)."""
+        if self._tree is None:
+            return np.zeros(len(points), np.intp)
+        distances, nearest = (np.asarray(each) for each in self._tree.query(points, k=2))
+        result: npt.NDArray[np.intp] = nearest[:, 0]
+        tied = np.flatnonzero(distances[:, 1] - distances[:, 0] <= _NEAR_TIE * distances[:, 1])
+        reach = distances[tied, 1] * (1 + _NEAR_TIE)
+        for index, rivals in zip(tied, self._tree.query_ball_point(points[tied], reach), strict=True):
+            result[index] = self._first_nearest(points[index], np.sort(np.asarray(rivals, np.intp)))
+        return result
 
-def _nearest(centres: npt.NDArray[np.float32], points: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """(P,) index of the centre (K, 2) nearest to each point (P, 2)."""
-    if len(centres) == 1:
-        return np.zeros(len(points), np.intp)
-    tree = KDTree(centres)
-    distances, nearest = (np.asarray(each) for each in tree.query(points, k=2))
-    result: npt.NDArray[np.intp] = nearest[:, 0]
-    tied = np.flatnonzero(distances[:, 1] - distances[:, 0] <= _NEAR_TIE * distances[:, 1])
-    reach = distances[tied, 1] * (1 + _NEAR_TIE)
-    for index, rivals in zip(tied, tree.query_ball_point(points[tied], reach), strict=True):
-        result[index] = _first_nearest(centres, points[index], np.sort(np.asarray(rivals, np.intp)))
-    return result
-
-
-def _first_nearest(
-    centres: npt.NDArray[np.float32], point: npt.NDArray[np.float32], rivals: npt.NDArray[np.intp]
-) -> np.intp:
-    """Of the `rivals`, in ascending order, the first of those nearest in float32."""
-    away = centres[rivals] - point
-    winner: np.intp = rivals[np.argmin(np.sqrt(away[:, 0] ** 2 + away[:, 1] ** 2))]
-    return winner
+    def _first_nearest(self, point: npt.NDArray[np.float32], rivals: npt.NDArray[np.intp]) -> np.intp:
+        """Of the `rivals`, in ascending order, the first of those nearest in float32."""
+        away = self._centres[rivals] - point
+        winner: np.intp = rivals[np.argmin(np.sqrt(away[:, 0] ** 2 + away[:, 1] ** 2))]
+        return winner

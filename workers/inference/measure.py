@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from workers.inference.feret import feret_diameters
-from workers.inference.merge import Labels, Merged
+from workers.inference.feret import Hulls
+from workers.inference.merge import Labels, Merged, band_rows
+from workers.inference.rows import Rows, bands
+from workers.inference.runs import Boxes, Runs, find_runs
 
 Column = npt.NDArray[Any]  # integers, floats or text, one entry an object
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _ISOTROPIC = 1e-9  # relative difference of second moments below which no axis is the longer one
 
@@ -25,7 +27,7 @@ _ISOTROPIC = 1e-9  # relative difference of second moments below which no axis i
 class Scene:
     """What objects are measured on."""
 
-    image: npt.NDArray[Any]
+    image: Rows
     """(H, W) grey values as uploaded."""
     pixel_size_nm: tuple[float, float] | None
     """Height and width of a pixel."""
@@ -49,104 +51,152 @@ class ObjectTable:
 
 def measure(merged: Merged, scene: Scene) -> ObjectTable:
     """The measures of every label; a label without pixels (a class that a semantic map lacks) has no row."""
-    areas = np.bincount(merged.labels.ravel(), minlength=merged.count + 1)
-    present = np.flatnonzero(areas[1:]) + 1
-    columns: dict[str, Column] = {
-        "label": present,
-        "class_id": merged.class_ids[present].astype(np.int64),
-        "class_name": np.array(
-            [scene.class_names.get(int(each), str(each)) for each in merged.class_ids[present]], dtype=np.str_
-        ),
-        "area_px": areas[present],
-        "area_nm2": areas[present] * _square_nm(scene.pixel_size_nm),
-        **_boxes(merged.labels, present),
-        **_moments(merged.labels, areas, present),
-        **_outline(merged.labels, areas, present, scene.pixel_size_nm),
-        **feret_columns(merged.labels, present, scene.pixel_size_nm),
-        **_grey(merged.labels, scene.image, areas, present),
-        "centre_confidence": _confidence(merged, scene)[present],
+    n = merged.count
+    sums, boxes, hulls, outlines = _Sums(n), Boxes.empty(n), Hulls(), _Outlines(n)
+    height, width = merged.shape
+    for y0, y1 in bands(height, band_rows(width)):
+        labels = merged.read(y0, y1)
+        runs = find_runs(labels, y0)
+        sums.add(runs, scene.image.read(y0, y1), labels > 0)
+        boxes.grow(runs)
+        hulls.add(runs)
+        outlines.add(labels)
+    outlines.finish()
+    present = np.flatnonzero(sums.area)
+    size = scene.pixel_size_nm
+    columns = {
+        "label": np.arange(n + 1),
+        "class_id": merged.class_ids.astype(np.int64),
+        "class_name": _names(merged.class_ids, scene.class_names),
+        "area_px": sums.area,
+        "area_nm2": sums.area * (np.nan if size is None else size[0] * size[1]),
+        "bbox_y0_px": boxes.y0,
+        "bbox_x0_px": boxes.x0,
+        "bbox_y1_px": boxes.y1,
+        "bbox_x1_px": boxes.x1,
+        **sums.shape_columns(),
+        **outlines.columns(sums.area, size),
+        **_feret_columns(hulls, n, size),
+        **sums.grey_columns(),
+        "centre_confidence": _confidence(merged, scene),
     }
-    return ObjectTable(columns)
+    return ObjectTable({name: column[present] for name, column in columns.items()})
 
 
-def _square_nm(pixel_size_nm: tuple[float, float] | None) -> float:
-    return float("nan") if pixel_size_nm is None else pixel_size_nm[0] * pixel_size_nm[1]
+def _names(class_ids: npt.NDArray[np.uint8], names: dict[int, str]) -> Column:
+    table = np.array([names.get(class_id, str(class_id)) for class_id in range(256)], dtype=np.str_)
+    return np.asarray(table[class_ids])
 
 
-def _boxes(labels: Labels, present: npt.NDArray[np.intp]) -> dict[str, Column]:
-    """Half-open bounding boxes: rows y0 to y1 - 1, columns x0 to x1 - 1."""
-    found = ndimage.find_objects(labels.astype(np.int32, copy=False))
-    boxes = [found[label - 1] for label in present]
-    return {
-        "bbox_y0_px": np.array([box[0].start for box in boxes], np.int64),
-        "bbox_x0_px": np.array([box[1].start for box in boxes], np.int64),
-        "bbox_y1_px": np.array([box[0].stop for box in boxes], np.int64),
-        "bbox_x1_px": np.array([box[1].stop for box in boxes], np.int64),
-    }
+class _Sums:
+    """Sums over each object's pixels. Places and grey values are taken relative to the object's first
+    pixel, so that no precision is lost far from the origin or on a bright ground."""
+
+    def __init__(self, n: int) -> None:
+        self.area = np.zeros(n + 1, np.int64)
+        self._origin = np.zeros((2, n + 1), np.int64)  # y, x
+        self._ground = np.zeros(n + 1, np.float64)
+        self._places = np.zeros((5, n + 1), np.float64)  # y, x, yy, xx, xy
+        self._greys = np.zeros((2, n + 1), np.float64)  # value, square
+
+    def add(self, runs: Runs, image: Column, inside: npt.NDArray[np.bool_]) -> None:
+        """Another band: its runs, its grey values (rows, W), and where its labels are."""
+        values = image[inside].astype(np.float64)  # run after run
+        begins = np.cumsum(runs.length) - runs.length
+        self._meet_new(runs, values, begins)
+        n = len(self.area)
+        y, x = runs.y - self._origin[0, runs.label], runs.x0 - self._origin[1, runs.label]
+        length = runs.length.astype(np.float64)
+        sum_x = length * (2 * x + length - 1) / 2
+        sum_xx = _squares(x + length) - _squares(x.astype(np.float64))
+        for row, each in enumerate((y * length, sum_x, y * y * length, sum_xx, y * sum_x)):
+            self._places[row] += np.bincount(runs.label, each, minlength=n)
+        values -= np.repeat(self._ground[runs.label], runs.length)
+        for row, each in enumerate((values, values * values)):
+            if len(begins):
+                self._greys[row] += np.bincount(runs.label, np.add.reduceat(each, begins), minlength=n)
+        self.area += np.bincount(runs.label, length, minlength=n).astype(np.int64)
+
+    def _meet_new(self, runs: Runs, values: Floats, begins: Integers) -> None:
+        labels, first = np.unique(runs.label, return_index=True)
+        new = self.area[labels] == 0
+        labels, first = labels[new], first[new]
+        self._origin[0, labels], self._origin[1, labels] = runs.y[first], runs.x0[first]
+        self._ground[labels] = values[begins[first]]
+
+    def shape_columns(self) -> dict[str, Column]:
+        """Centroid, and the direction of the longer principal axis.
+
+        The orientation is in degrees from +x (to the right), counter-clockwise as seen on a screen whose rows
+        run downward, in (-90, 90].
+        """
+        y, x, yy, xx, xy = self._places / np.maximum(self.area, 1)
+        yy, xx, xy = yy - y * y, xx - x * x, xy - x * y
+        degrees = np.degrees(0.5 * np.arctan2(-2 * xy, xx - yy)) + 0.0  # no negative zero
+        degrees[degrees <= -90] += 180
+        degrees[np.hypot(2 * xy, xx - yy) <= _ISOTROPIC * (xx + yy)] = np.nan
+        return {
+            "centroid_y_px": self._origin[0] + y,
+            "centroid_x_px": self._origin[1] + x,
+            "orientation_deg": degrees,
+        }
+
+    def grey_columns(self) -> dict[str, Column]:
+        """Mean and (population) standard deviation of the uploaded grey values."""
+        mean, square = self._greys / np.maximum(self.area, 1)
+        variance = np.maximum(square - mean * mean, 0)
+        return {"grey_mean": self._ground + mean, "grey_sd": np.sqrt(variance)}
 
 
-def _moments(labels: Labels, areas: npt.NDArray[np.intp], present: npt.NDArray[np.intp]) -> dict[str, Column]:
-    """Centroid, and the direction of the longer principal axis.
-
-    The orientation is in degrees from +x (to the right), counter-clockwise as seen on a screen whose rows
-    run downward, in (-90, 90].
-    """
-    y, x = np.nonzero(labels)
-    owner = labels[y, x]
-    n = np.maximum(areas, 1)
-    cy = np.bincount(owner, y, minlength=len(areas)) / n
-    cx = np.bincount(owner, x, minlength=len(areas)) / n
-    dy, dx = y - cy[owner], x - cx[owner]
-    yy, xx, xy = (
-        np.bincount(owner, product, minlength=len(areas)) / n for product in (dy * dy, dx * dx, dx * dy)
-    )
-    degrees = np.degrees(0.5 * np.arctan2(-2 * xy, xx - yy)) + 0.0  # no negative zero
-    degrees[degrees <= -90] += 180
-    round_ones = np.hypot(2 * xy, xx - yy) <= _ISOTROPIC * (xx + yy)
-    degrees[round_ones] = np.nan
-    return {
-        "centroid_y_px": cy[present],
-        "centroid_x_px": cx[present],
-        "orientation_deg": degrees[present],
-    }
+def _squares(end: Floats) -> Floats:
+    """0 + 1 + 4 + … + (end - 1)^2, continued to negative ends so that differences are right."""
+    return (end - 1) * end * (2 * end - 1) / 6
 
 
-def _outline(
-    labels: Labels,
-    areas: npt.NDArray[np.intp],
-    present: npt.NDArray[np.intp],
-    pixel_size_nm: tuple[float, float] | None,
-) -> dict[str, Column]:
-    """Perimeters by Crofton's formula, and circularity 4 pi A / P^2, which is not cut off at 1."""
-    crossings = _crossings(labels, len(areas))
-    perimeter = _crofton(crossings, (1.0, 1.0))[present]
-    in_nm = np.full(len(present), np.nan)
-    if pixel_size_nm is not None:
-        in_nm = _crofton(crossings, pixel_size_nm)[present]
-    true_shape = perimeter if pixel_size_nm is None else in_nm
-    area = areas[present] * (1.0 if pixel_size_nm is None else _square_nm(pixel_size_nm))
-    return {
-        "perimeter_px": perimeter,
-        "perimeter_nm": in_nm,
-        "circularity": 4 * np.pi * area / true_shape**2,
-    }
+class _Outlines:
+    """How often lines at 0, 45, 90 and 135 degrees cross each label's outline."""
 
+    def __init__(self, n: int) -> None:
+        self._crossings = np.zeros((4, n + 1), np.float64)
+        self._last: Labels | None = None
 
-def _crossings(labels: Labels, n: int) -> Floats:
-    """(4, n) how often lines at 0, 45, 90 and 135 degrees cross each label's outline."""
-    padded = np.pad(labels, 1)
-    pairs = (
-        (padded[:, :-1], padded[:, 1:]),
-        (padded[1:, :-1], padded[:-1, 1:]),
-        (padded[:-1], padded[1:]),
-        (padded[:-1, :-1], padded[1:, 1:]),
-    )
-    return np.array([_changes(first, second, n) for first, second in pairs], np.float64)
+    def add(self, labels: Labels) -> None:
+        """Another band (rows, W)."""
+        width = labels.shape[1]
+        before = np.zeros((1, width), np.uint32) if self._last is None else self._last
+        padded = np.pad(np.concatenate([before, labels]), ((0, 0), (1, 1)))
+        self._count(0, padded[1:, :-1], padded[1:, 1:])
+        self._between_rows(padded)
+        self._last = labels[-1:].copy()
 
+    def finish(self) -> None:
+        """Below the last row there is nothing."""
+        if self._last is not None:
+            self._between_rows(np.pad(self._last, ((0, 1), (1, 1))))
 
-def _changes(first: Labels, second: Labels, n: int) -> npt.NDArray[np.intp]:
-    differ = first != second
-    return np.bincount(first[differ], minlength=n) + np.bincount(second[differ], minlength=n)
+    def _between_rows(self, padded: Labels) -> None:
+        self._count(1, padded[1:, :-1], padded[:-1, 1:])
+        self._count(2, padded[:-1], padded[1:])
+        self._count(3, padded[:-1, :-1], padded[1:, 1:])
+
+    def _count(self, direction: int, first: Labels, second: Labels) -> None:
+        n = self._crossings.shape[1]
+        differ = first != second
+        for side in (first, second):
+            self._crossings[direction] += np.bincount(side[differ], minlength=n)
+
+    def columns(self, area: Integers, pixel_size_nm: tuple[float, float] | None) -> dict[str, Column]:
+        """Perimeters by Crofton's formula, and circularity 4 pi A / P^2, which is not cut off at 1."""
+        perimeter = _crofton(self._crossings, (1.0, 1.0))
+        in_nm = np.full(len(area), np.nan)
+        true_area: Column = area
+        if pixel_size_nm is not None:
+            in_nm = _crofton(self._crossings, pixel_size_nm)
+            true_area = area * (pixel_size_nm[0] * pixel_size_nm[1])
+        true_perimeter = perimeter if pixel_size_nm is None else in_nm
+        with np.errstate(invalid="ignore"):  # of labels without pixels, which have no row
+            circularity = 4 * np.pi * true_area / true_perimeter**2
+        return {"perimeter_px": perimeter, "perimeter_nm": in_nm, "circularity": circularity}
 
 
 def _crofton(crossings: Floats, pixel_size: tuple[float, float]) -> Floats:
@@ -157,41 +207,24 @@ def _crofton(crossings: Floats, pixel_size: tuple[float, float]) -> Floats:
     """
     height, width = pixel_size
     diagonal = np.arctan2(height, width)  # of a pixel, from +x
-    gaps = np.array(
-        [height, height * width / np.hypot(height, width), width, 0]
-    )  # between neighbouring lines
-    gaps[3] = gaps[1]
+    slanted = height * width / np.hypot(height, width)
+    gaps = np.array([height, slanted, width, slanted])  # between neighbouring lines
     angles = np.array([diagonal, np.pi / 4, np.pi / 2 - diagonal, np.pi / 4])
     perimeter: Floats = 0.5 * (angles * gaps) @ crossings
     return perimeter
 
 
-def feret_columns(
-    labels: Labels, present: npt.NDArray[np.intp], pixel_size_nm: tuple[float, float] | None
-) -> dict[str, Column]:
+def _feret_columns(hulls: Hulls, n: int, pixel_size_nm: tuple[float, float] | None) -> dict[str, Column]:
     """Smallest and largest distance of two parallel lines that hold the object between them."""
-    in_px, in_nm = feret_diameters(labels, present, pixel_size_nm)
+    in_px = hulls.diameters(n, (1.0, 1.0))
+    unknown = np.full(n + 1, np.nan)
+    in_nm = None if pixel_size_nm is None else hulls.diameters(n, pixel_size_nm)
     return {
         "feret_min_px": in_px.smallest,
-        "feret_min_nm": in_nm.smallest,
+        "feret_min_nm": unknown if in_nm is None else in_nm.smallest,
         "feret_max_px": in_px.largest,
-        "feret_max_nm": in_nm.largest,
+        "feret_max_nm": unknown if in_nm is None else in_nm.largest,
     }
-
-
-def _grey(
-    labels: Labels,
-    image: npt.NDArray[Any],
-    areas: npt.NDArray[np.intp],
-    present: npt.NDArray[np.intp],
-) -> dict[str, Column]:
-    """Mean and (population) standard deviation of the uploaded grey values."""
-    inside = labels > 0
-    owner, values = labels[inside], image[inside].astype(np.float64)
-    n = np.maximum(areas, 1)
-    mean = np.bincount(owner, values, minlength=len(areas)) / n
-    variance = np.bincount(owner, (values - mean[owner]) ** 2, minlength=len(areas)) / n
-    return {"grey_mean": mean[present], "grey_sd": np.sqrt(variance)[present]}
 
 
 def _confidence(merged: Merged, scene: Scene) -> Floats:

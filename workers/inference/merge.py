@@ -1,33 +1,62 @@
 """Merging: class map and centre numbers become one label map, objects 1 to n without gaps."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
-import cc3d
-import fastremap
 import numpy as np
 import numpy.typing as npt
 
+from workers.inference.components import Components
+from workers.inference.rows import Sheet, Workspace, bands
+
 Labels = npt.NDArray[np.uint32]
 Classes = npt.NDArray[np.uint8]
+CentresOf = Callable[[int, Classes], Labels]
+"""Given the first row and the classes of a band (rows, W): the centre number of each pixel, 0 for none."""
 
 MIN_STUFF_PIXELS = 64
 """A class without instances that has fewer pixels than this in the whole image is dropped."""
+
+BAND_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True)
 class Merged:
     """A label map and what each label stands for; the arrays of n + 1 begin with the background's entry."""
 
-    labels: Labels
-    """(H, W) 0 background, objects 1 to n: by class, then in the order of their first pixels."""
+    sheet: Sheet
+    """(H, W) uint32 numbers, `table` of which are the labels."""
+    table: Labels
+    """Label of each number in the sheet: 0 background, objects 1 to n by class, then by first pixel."""
     class_ids: npt.NDArray[np.uint8]
     """(n + 1,) class of each label."""
-    centre_ids: npt.NDArray[np.uint32]
+    centre_ids: Labels
     """(n + 1,) centre that the label's pixels were grouped to, from 1; 0 where there is none."""
 
     @property
     def count(self) -> int:
         return len(self.class_ids) - 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.sheet.shape
+
+    def read(self, y0: int, y1: int) -> Labels:
+        """(rows, W) labels of rows y0 to y1 - 1."""
+        return self.table[self.sheet.read(y0, y1)]
+
+    def keep(self, wanted: npt.NDArray[np.bool_]) -> Self:
+        """Only the labels that are `wanted` (n + 1,), renumbered without gaps."""
+        wanted = wanted.copy()
+        wanted[0] = True
+        renumbered = np.where(wanted, np.cumsum(wanted) - 1, 0).astype(np.uint32)
+        return replace(
+            self,
+            table=renumbered[self.table],
+            class_ids=self.class_ids[wanted],
+            centre_ids=self.centre_ids[wanted],
+        )
 
 
 def harden(probabilities: npt.NDArray[np.float32], threshold: float) -> Classes:
@@ -41,78 +70,120 @@ def harden(probabilities: npt.NDArray[np.float32], threshold: float) -> Classes:
     return np.asarray(probabilities.argmax(axis=0), np.uint8)
 
 
+def band_rows(width: int, multiple: int = 1) -> int:
+    """How many rows of an image to work on at once: a multiple of `multiple`."""
+    return max(1, BAND_PIXELS // (width * multiple)) * multiple
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What the classes of a model are."""
+
+    things: frozenset[int]
+    """Classes that have instances."""
+    min_stuff_pixels: int = MIN_STUFF_PIXELS
+
+
 def merge(
-    classes: Classes, centre_ids: Labels, things: frozenset[int], min_stuff_pixels: int = MIN_STUFF_PIXELS
+    classes: Sheet, centres_of: CentresOf, kinds: Kinds, workspace: Workspace, multiple: int = 1
 ) -> Merged:
-    """Objects of a class map (H, W) and a map of centre numbers (H, W).
+    """Objects of a class map (H, W) whose pixels were grouped to centres.
 
     A centre's pixels have the class that most of them have, the smallest on a tie; each of their
     8-connected components is an object. A class outside `things` is one object. Foreground of a thing
-    class without any centre is dropped, as the reference does.
+    class without any centre is dropped, as the reference does. Bands begin at multiples of `multiple`.
     """
-    is_thing = np.isin(classes, list(things))
-    grouped = np.where(is_thing, centre_ids, 0).astype(np.uint32, copy=False)
-    class_of_centre = _majority(classes, grouped)
-    components = cc3d.connected_components(grouped, connectivity=8)
-    components, n = _number_by_first_pixel(components.astype(np.uint32, copy=False))
-    centre_of = np.zeros(n + 1, np.uint32)
-    centre_of[components.ravel()] = grouped.ravel()
-    merged = Merged(components, class_of_centre[centre_of], centre_of)
-    for class_id in range(1, int(classes.max(initial=0)) + 1):
-        if class_id not in things:
-            merged = _with_stuff(merged, classes, class_id, min_stuff_pixels)
+    height, width = classes.shape
+    sheet = workspace.sheet("labels", classes.shape, np.uint32)
+    components, votes = Components(connectivity=8), _Votes()
+    for y0, y1 in bands(height, band_rows(width, multiple)):
+        band = classes.read(y0, y1)
+        grouped = np.where(np.isin(band, list(kinds.things)), centres_of(y0, band), np.uint32(0))
+        votes.add(grouped, band)
+        sheet.write(y0, components.add(grouped))
+    merged = _labelled(sheet, components, votes.winners())
+    for class_id in votes.classes():
+        if class_id not in kinds.things and votes.pixels(class_id) >= kinds.min_stuff_pixels:
+            merged = _with_stuff(merged, classes, class_id)
     return _sorted_by_class(merged)
 
 
-def merge_semantic(classes: Classes) -> Merged:
+def merge_semantic(classes: Sheet, workspace: Workspace) -> Merged:
     """A class map (H, W) as it is: the value of a pixel is its class; classes of few pixels are dropped."""
-    areas = np.bincount(classes.ravel())
-    labels = np.where(areas[classes] >= MIN_STUFF_PIXELS, classes, 0).astype(np.uint32)
-    n = int(labels.max(initial=0))
-    return Merged(labels, np.arange(n + 1, dtype=np.uint8), np.zeros(n + 1, np.uint32))
-
-
-def keep(merged: Merged, wanted: npt.NDArray[np.bool_]) -> Merged:
-    """Only the labels that are `wanted` (n + 1,), renumbered without gaps."""
-    wanted = wanted.copy()
-    wanted[0] = True
-    table = np.where(wanted, np.cumsum(wanted) - 1, 0).astype(np.uint32)
-    return Merged(table[merged.labels], merged.class_ids[wanted], merged.centre_ids[wanted])
-
-
-def _majority(classes: Classes, grouped: Labels) -> npt.NDArray[np.uint8]:
-    """(K + 1,) class that most pixels of each number have; 0 for number 0."""
-    n_classes = int(classes.max(initial=0)) + 1
-    n_centres = int(grouped.max(initial=0)) + 1
-    codes = grouped.ravel().astype(np.int64) * n_classes + classes.ravel()
-    votes = np.bincount(codes, minlength=n_centres * n_classes).reshape(n_centres, n_classes)
-    winners = np.asarray(votes.argmax(axis=1), np.uint8)
-    winners[0] = 0
-    return winners
-
-
-def _number_by_first_pixel(components: Labels) -> tuple[Labels, int]:
-    """Components numbered 1 to n in row-major order of their first pixels, and n."""
-    renumbered, mapping = fastremap.renumber(components, preserve_zero=True)
-    return renumbered.astype(np.uint32, copy=False), sum(1 for old in mapping if old != 0)
-
-
-def _with_stuff(merged: Merged, classes: Classes, class_id: int, min_pixels: int) -> Merged:
-    """Adds a class without instances as one label, unless it has fewer pixels than `min_pixels`."""
-    mask = classes == class_id
-    if np.count_nonzero(mask) < min_pixels:
-        return merged
+    sheet = workspace.sheet("labels", classes.shape, np.uint32)
+    areas = np.zeros(256, np.int64)
+    for y0, y1 in bands(classes.shape[0], band_rows(classes.shape[1])):
+        band = classes.read(y0, y1)
+        areas += np.bincount(band.ravel(), minlength=256)
+        sheet.write(y0, band)
+    kept = areas >= MIN_STUFF_PIXELS
+    kept[0] = False
+    n = int(np.flatnonzero(kept).max(initial=0))
+    numbers = np.arange(256, dtype=np.uint32)
     return Merged(
-        np.where(mask, np.uint32(merged.count + 1), merged.labels),
-        np.append(merged.class_ids, np.uint8(class_id)),
-        np.append(merged.centre_ids, np.uint32(0)),
+        sheet, np.where(kept, numbers, 0), np.arange(n + 1, dtype=np.uint8), np.zeros(n + 1, np.uint32)
+    )
+
+
+class _Votes:
+    """How many pixels of each class each centre has."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((1, 1), np.int64)  # (K + 1, classes), grown as they appear
+        self._areas = np.zeros(256, np.int64)
+
+    def add(self, grouped: Labels, band: Classes) -> None:
+        self._areas += np.bincount(band.ravel(), minlength=256)
+        rows = max(len(self._counts), int(grouped.max(initial=0)) + 1)
+        columns = max(self._counts.shape[1], int(band.max(initial=0)) + 1)
+        grown = np.zeros((rows, columns), np.int64)
+        grown[: self._counts.shape[0], : self._counts.shape[1]] = self._counts
+        inside = grouped > 0
+        codes = grouped[inside].astype(np.int64) * columns + band[inside]
+        self._counts = grown + np.bincount(codes, minlength=rows * columns).reshape(rows, columns)
+
+    def winners(self) -> Classes:
+        """(K + 1,) class of each centre's pixels; that of 0 is 0."""
+        return np.asarray(self._counts.argmax(axis=1), np.uint8)
+
+    def classes(self) -> list[int]:
+        return [int(class_id) for class_id in np.flatnonzero(self._areas) if class_id > 0]
+
+    def pixels(self, class_id: int) -> int:
+        return int(self._areas[class_id])
+
+
+def _labelled(sheet: Sheet, components: Components, class_of_centre: Classes) -> Merged:
+    final, n = components.merged()
+    values = components.values()
+    centre_ids = np.zeros(n + 1, np.uint32)
+    centre_ids[final] = values
+    return Merged(sheet, final.astype(np.uint32), class_of_centre[centre_ids], centre_ids)
+
+
+def _with_stuff(merged: Merged, classes: Sheet, class_id: int) -> Merged:
+    """Adds a class without instances as one label."""
+    number = len(merged.table)
+    height, width = classes.shape
+    for y0, y1 in bands(height, band_rows(width)):
+        mask = classes.read(y0, y1) == class_id
+        if mask.any():
+            merged.sheet.write(y0, np.where(mask, np.uint32(number), merged.sheet.read(y0, y1)))
+    return replace(
+        merged,
+        table=np.append(merged.table, np.uint32(merged.count + 1)),
+        class_ids=np.append(merged.class_ids, np.uint8(class_id)),
+        centre_ids=np.append(merged.centre_ids, np.uint32(0)),
     )
 
 
 def _sorted_by_class(merged: Merged) -> Merged:
     order = np.argsort(merged.class_ids, kind="stable")  # the background, class 0, stays first
-    if np.array_equal(order, np.arange(len(order))):
-        return merged
-    table = np.empty(len(order), np.uint32)
-    table[order] = np.arange(len(order), dtype=np.uint32)
-    return Merged(table[merged.labels], merged.class_ids[order], merged.centre_ids[order])
+    rank = np.empty(len(order), np.uint32)
+    rank[order] = np.arange(len(order), dtype=np.uint32)
+    return replace(
+        merged,
+        table=rank[merged.table],
+        class_ids=merged.class_ids[order],
+        centre_ids=merged.centre_ids[order],
+    )

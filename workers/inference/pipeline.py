@@ -10,23 +10,21 @@ from emserve.cards import ModelCard
 from emserve.jobs import JobWarning, Stage
 from emserve.params import Parameters
 from workers.inference.centres import find_centres
-from workers.inference.engine import Engine, Heads2D
-from workers.inference.grouping import Votes, group
+from workers.inference.engine import Engine
+from workers.inference.grouping import Grouping
 from workers.inference.holes import fill_holes
+from workers.inference.maps import SMALLEST_TILE, Look, Maps, Relief, infer_within_memory
 from workers.inference.measure import ObjectTable, Scene, measure
-from workers.inference.merge import Labels, Merged, harden, keep, merge, merge_semantic
-from workers.inference.preprocess import (
-    GreyImage,
-    Levels,
-    check_values,
-    normalise,
-    pad,
-    shrink,
-    uses_little_range,
-)
-from workers.inference.sizes import large_enough
+from workers.inference.merge import Classes, Kinds, Labels, Merged, merge, merge_semantic
+from workers.inference.preprocess import GreyValues, choose_levels, look
+from workers.inference.rows import BlackAndWhite, Rows, Workspace
+from workers.inference.tiling import Cut
 
 OnProgress = Callable[[Stage, int, int, str], None]
+
+LARGEST_WHOLE = 2048
+"""Side, in pixels of the network's input, up to which an image is inferred whole with `tile_size` auto."""
+AUTO_TILE = 1024
 
 LOW_DYNAMIC_RANGE = JobWarning(
     code="low-dynamic-range",
@@ -39,7 +37,7 @@ LOW_DYNAMIC_RANGE = JobWarning(
 class Request2D:
     """One image and what is wanted of it."""
 
-    image: GreyImage
+    image: Rows
     """(H, W) of bool, uint8, uint16, int16 or float32."""
     pixel_size_nm: tuple[float, float] | None
     """Height and width of a pixel."""
@@ -47,91 +45,139 @@ class Request2D:
     """With `downsampling` a number."""
     card: ModelCard
 
+    @property
+    def downsampling(self) -> int:
+        """The factor as a number; `auto` is resolved when a job is accepted."""
+        if self.params.downsampling == "auto":
+            raise ValueError("downsampling must be resolved before an image is segmented")
+        return self.params.downsampling
+
 
 @dataclass(frozen=True)
 class Segmentation:
     """What the network found."""
 
-    labels: Labels
+    labels: Merged
     """(H, W) 0 background, objects 1 to n; with `semantic_only` the class of each pixel."""
     objects: ObjectTable
     warnings: tuple[JobWarning, ...]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Merged labels and the heights of the peaks that they belong to."""
+def segment(
+    request: Request2D, engine: Engine, workspace: Workspace, on_progress: OnProgress
+) -> Segmentation:
+    """Segments one image.
 
-    merged: Merged
-    centre_confidence: npt.NDArray[np.float32]
-    """(K + 1,) entry 0 belongs to no centre."""
-
-
-def segment(request: Request2D, engine: Engine, on_progress: OnProgress) -> Segmentation:
-    """Segments one image. Raises ImageValues for NaN and infinite grey values."""
-    image, params = request.image, request.params
-    check_values(image)
-    on_progress(Stage.INFER, 0, 1, "images")
-    heads = engine.predict(prepare(request), downsampling_of(params), params.fine_boundaries)
+    Raises ImageValues for NaN and infinite grey values, OutOfMemory where even small tiles are too much for
+    the device, and OSError where the workspace is full.
+    """
+    params = request.params
+    image = BlackAndWhite(request.image) if request.image.dtype == np.bool_ else request.image
+    values = look(image)
+    maps, relief = infer_within_memory(
+        image,
+        _look(request, image, values, engine),
+        engine,
+        workspace,
+        lambda done, total: on_progress(Stage.INFER, done, total, "tiles"),
+    )
     on_progress(Stage.GROUP, 0, 1, "images")
-    found = find_objects(heads, image.shape, params, frozenset(request.card.thing_list))
-    merged = refine(found.merged, params)
-    scene = Scene(image, request.pixel_size_nm, request.card.class_names, found.centre_confidence)
-    objects = measure(merged, scene)
+    labels, confidence = find_objects(maps, params, request.card, workspace)
+    if params.fill_holes_in_segmentation:
+        fill_holes(labels)
+    objects = measure(labels, Scene(image, request.pixel_size_nm, request.card.class_names, confidence))
+    if (params.min_size or params.min_extent) and not params.semantic_only:
+        labels, objects = drop_small(labels, objects, params)
     on_progress(Stage.GROUP, 1, 1, "images")
-    narrow = params.intensity_range == "dtype" and uses_little_range(image)
-    return Segmentation(merged.labels, objects, (LOW_DYNAMIC_RANGE,) if narrow else ())
+    return Segmentation(labels, objects, _warnings(request, values, relief))
 
 
-def downsampling_of(params: Parameters) -> int:
-    """The factor as a number; `auto` is resolved when a job is accepted."""
-    if params.downsampling == "auto":
-        raise ValueError("downsampling must be resolved before an image is segmented")
-    return params.downsampling
+def _look(request: Request2D, image: Rows, values: GreyValues, engine: Engine) -> Look:
+    params, card = request.params, request.card
+    return Look(
+        norms=card.norms,
+        levels=choose_levels(image.dtype, values, params.intensity_range, params.invert),
+        downsampling=request.downsampling,
+        fine_boundaries=params.fine_boundaries,
+        confidence_thr=params.confidence_thr,
+        instances=not params.semantic_only,
+        cut=choose_cut(request, engine),
+        batch=engine.batch,
+    )
 
 
-def prepare(request: Request2D) -> npt.NDArray[np.float32]:
-    """The network's input: shrunk, normalised, padded, float32."""
-    levels = Levels(request.params.intensity_range, request.params.invert)
-    small = shrink(request.image, downsampling_of(request.params))
-    return pad(normalise(small, request.card.norms, levels), request.card.padding_factor)
+def choose_cut(request: Request2D, engine: Engine) -> Cut:
+    """How the image is cut: `auto` leaves it whole as long as it is small."""
+    tile = request.params.tile_size
+    side = _automatic_tile(request) if tile == "auto" else tile
+    return Cut(side, engine.size_multiple, request.card.padding_factor)
+
+
+def _automatic_tile(request: Request2D) -> int:
+    longest = max(-(-side // request.downsampling) for side in request.image.shape)
+    if longest <= LARGEST_WHOLE:
+        return 0
+    # What matters for memory is the tile at full resolution, where the class map is rendered.
+    return max(SMALLEST_TILE, AUTO_TILE // max(1, request.downsampling // 2))
 
 
 def find_objects(
-    heads: Heads2D, shape: tuple[int, ...], params: Parameters, things: frozenset[int]
-) -> _Found:
-    """Objects of the network's maps, cut to the image's `shape` (H, W)."""
-    height, width = shape
+    maps: Maps, params: Parameters, card: ModelCard, workspace: Workspace
+) -> tuple[Merged, npt.NDArray[np.float32]]:
+    """Objects of the network's maps, and the heat map's height at each centre, from 1; entry 0 is none's."""
     none = np.zeros(1, np.float32)
     if params.semantic_only:
-        classes = harden(heads.semantic[:, :height, :width], params.confidence_thr)
-        return _Found(merge_semantic(classes), none)
-    classes = harden(heads.semantic, params.confidence_thr)
-    centres = find_centres(heads.centres, params.center_confidence_thr, params.min_distance_object_centers)
-    centre_ids = _centre_of_each_pixel(heads, centres, np.isin(classes, list(things)))
-    # The padding takes part up to here, as it does in the reference.
-    merged = merge(classes[:height, :width], centre_ids[:height, :width], things)
-    confidence = heads.centres[centres[:, 0], centres[:, 1]]
-    return _Found(merged, np.concatenate([none, confidence]))
+        return merge_semantic(maps.classes, workspace), none
+    things = frozenset(card.thing_list)
+    centres = find_centres(maps.heat, params.center_confidence_thr, params.min_distance_object_centers)
+    grouping = Grouping(centres, maps.step)
+
+    def centres_of(y0: int, band: Classes) -> Labels:
+        """Centre of each foreground pixel of a band, found on the heads' coarser grid."""
+        scale = maps.scale
+        foreground = np.isin(band, list(things))
+        rows, columns = -(-band.shape[0] // scale), maps.heat.shape[1]
+        padded = np.zeros((rows * scale, columns * scale), np.bool_)
+        padded[: band.shape[0], : band.shape[1]] = foreground
+        wanted = np.asarray(padded.reshape(rows, scale, columns, scale).any(axis=(1, 3)))
+        offsets = maps.offsets.read(y0 // scale, y0 // scale + rows).transpose(1, 0, 2)
+        ids = grouping.group(offsets, wanted, y0 // scale)
+        return ids.repeat(scale, axis=0).repeat(scale, axis=1)[: band.shape[0], : band.shape[1]]
+
+    merged = merge(maps.classes, centres_of, Kinds(things), workspace, maps.scale)
+    return merged, np.concatenate([none, _heights(maps, centres)])
 
 
-def _centre_of_each_pixel(
-    heads: Heads2D, centres: npt.NDArray[np.intp], foreground: npt.NDArray[np.bool_]
-) -> Labels:
-    """(H, W) number of the centre of each foreground pixel, found on the heads' coarser grid."""
-    h, w = heads.centres.shape
-    scale = foreground.shape[0] // h
-    wanted = np.asarray(foreground.reshape(h, scale, w, scale).any(axis=(1, 3)))
-    ids = group(Votes(centres, heads.offsets, heads.step), wanted)
-    return ids.repeat(scale, axis=0).repeat(scale, axis=1)
+def _heights(maps: Maps, centres: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """(K,) value of the heat map at each centre."""
+    heights = np.zeros(len(centres), np.float32)
+    rows, begins = np.unique(centres[:, 0], return_index=True)  # centres are in row-major order
+    ends = np.append(begins[1:], len(centres))[: len(rows)]
+    for row, begin, end in zip(rows, begins, ends, strict=True):
+        heights[begin:end] = maps.heat.read(int(row), int(row) + 1)[0, centres[begin:end, 1]]
+    return heights
 
 
-def refine(merged: Merged, params: Parameters) -> Merged:
-    """Fills holes and drops small objects, as far as that is wanted."""
-    if params.fill_holes_in_segmentation:
-        merged = Merged(fill_holes(merged.labels), merged.class_ids, merged.centre_ids)
-    if params.min_size or params.min_extent:
-        if params.semantic_only:
-            return merged
-        merged = keep(merged, large_enough(merged.labels, params.min_size, params.min_extent))
-    return merged
+def drop_small(labels: Merged, objects: ObjectTable, params: Parameters) -> tuple[Merged, ObjectTable]:
+    """Without objects of fewer than `min_size` pixels or with a side of their box under `min_extent`."""
+    columns = objects.columns
+    height = columns["bbox_y1_px"] - columns["bbox_y0_px"]
+    width = columns["bbox_x1_px"] - columns["bbox_x0_px"]
+    large = (columns["area_px"] >= params.min_size) & (np.minimum(height, width) >= params.min_extent)
+    wanted = np.zeros(labels.count + 1, np.bool_)
+    wanted[columns["label"][large]] = True
+    kept = {name: column[large] for name, column in columns.items()}
+    return labels.keep(wanted), ObjectTable({**kept, "label": np.arange(1, int(large.sum()) + 1)})
+
+
+def _warnings(request: Request2D, values: GreyValues, relief: Relief | None) -> tuple[JobWarning, ...]:
+    warnings = []
+    if request.params.intensity_range == "dtype" and values.uses_little(request.image.dtype):
+        warnings.append(LOW_DYNAMIC_RANGE)
+    if relief is not None:
+        detail = (
+            f"The device ran out of memory, so the image was inferred in tiles of {relief.tile} pixels, "
+            f"{relief.batch} at once. Objects may differ slightly from those of larger tiles."
+        )
+        warnings.append(JobWarning(code="low-device-memory", detail=detail))
+    return tuple(warnings)

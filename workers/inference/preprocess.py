@@ -1,20 +1,23 @@
-"""From a grey image to what the network expects: shrunk, normalised, padded."""
+"""From a grey image to what the network expects: shrunk and normalised, band by band."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from emserve.cards import Norms
 from emserve.errors import UserError
+from workers.inference.rows import Rows, bands
 
-GreyImage = npt.NDArray[Any]  # (H, W) of bool, uint8, uint16, int16 or float32
+GreyImage = npt.NDArray[Any]  # (rows, W) of uint8, uint16, int16 or float32
 FloatImage = npt.NDArray[np.float32]
 IntensityRange = Literal["dtype", "percentile"] | tuple[float, float]
 
 _COEFFICIENT_BITS = 11  # of the fixed-point weights that 8-bit images are interpolated with
 _PERCENTILES = (1.0, 99.0)
+_SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread rows
+_BAND_PIXELS = 1 << 22
 _NARROW = 1 / 8  # a uint16 image that uses less of its range than this is nearly constant to the network
 
 
@@ -28,47 +31,135 @@ class ImageValues(UserError):
 
 @dataclass(frozen=True)
 class Levels:
-    """How grey values become numbers from 0 to 1."""
+    """Which grey values become 0 and 1."""
 
-    intensity_range: IntensityRange = "dtype"
+    low: float
+    high: float
+    clip: bool
+    """Whether what lies outside is cut off there."""
     invert: bool = False
 
 
-def check_values(image: GreyImage) -> None:
-    """Raises ImageValues where a float image holds NaN or infinity."""
-    if image.dtype.kind != "f":
-        return
-    finite = np.isfinite(image)
+@dataclass(frozen=True)
+class GreyValues:
+    """What one look at every pixel tells."""
+
+    lowest: float
+    highest: float
+    percentiles: tuple[float, float]
+    """The 1st and the 99th."""
+
+    def uses_little(self, dtype: np.dtype[Any]) -> bool:
+        """Whether a uint16 image uses less than an eighth of what its data type could hold."""
+        return dtype == np.uint16 and self.highest - self.lowest < _NARROW * np.iinfo(np.uint16).max
+
+
+def look(image: Rows) -> GreyValues:
+    """Reads every pixel once. Raises ImageValues where a float image holds NaN or infinity."""
+    height, width = image.shape
+    lowest, highest = np.inf, -np.inf
+    counts = np.zeros(1 << 16, np.int64)
+    samples: list[GreyImage] = []
+    thinning = max(1, height * width // _SAMPLES)
+    for y0, y1 in bands(height, max(1, _BAND_PIXELS // width)):
+        band = image.read(y0, y1)
+        if band.dtype.kind == "f":
+            _check_values(band, y0)
+            samples.append(band.ravel()[::thinning])
+        else:
+            counts += np.bincount(_shifted(band).ravel(), minlength=len(counts))
+        lowest, highest = min(lowest, float(band.min())), max(highest, float(band.max()))
+    if samples:
+        low, high = np.percentile(np.concatenate(samples), _PERCENTILES)
+    else:
+        low, high = _percentiles(counts) + _lowest(image.dtype)
+    return GreyValues(lowest, highest, (float(low), float(high)))
+
+
+def _check_values(band: GreyImage, y0: int) -> None:
+    finite = np.isfinite(band)
     if not finite.all():
         y, x = np.argwhere(~finite)[0]
-        count = image.size - int(np.count_nonzero(finite))
         raise ImageValues(
-            f"Of the image's {image.size} pixels {count} are NaN or infinite, the first at row {y}, "
-            f"column {x}. Give them grey values and submit the image again."
+            f"The image holds values that are NaN or infinite, the first at row {y0 + y}, column {x}. "
+            "Give such pixels grey values and submit the image again."
         )
 
 
-def uses_little_range(image: GreyImage) -> bool:
-    """Whether a uint16 image uses less than an eighth of what its data type could hold."""
-    return image.dtype == np.uint16 and int(np.ptp(image)) < _NARROW * np.iinfo(np.uint16).max
+def _shifted(band: GreyImage) -> GreyImage:
+    """Integers from 0."""
+    return band.astype(np.int32) - _lowest(band.dtype)
 
 
-def shrink(image: GreyImage, factor: int) -> GreyImage:
-    """`image` (H, W) at 1 / `factor`: (ceil(H / factor), ceil(W / factor)), in the same data type.
+def _lowest(dtype: np.dtype[Any]) -> int:
+    return int(np.iinfo(dtype).min)
+
+
+def _percentiles(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Of integers from a count of each; between two of them linearly, as numpy does."""
+    ranks = np.array(_PERCENTILES) / 100 * (counts.sum() - 1)
+    upto = np.cumsum(counts)
+    below = np.searchsorted(upto, np.floor(ranks), side="right")
+    above = np.searchsorted(upto, np.ceil(ranks), side="right")
+    return np.asarray(below + (above - below) * (ranks - np.floor(ranks)), np.float64)
+
+
+def choose_levels(
+    dtype: np.dtype[Any], values: GreyValues, intensity_range: IntensityRange, invert: bool
+) -> Levels:
+    """By data type: 0 and its largest value. Otherwise the percentiles, or the two given values."""
+    if intensity_range == "dtype":
+        return Levels(0.0, float(np.iinfo(dtype).max), False, invert)
+    low, high = values.percentiles if intensity_range == "percentile" else intensity_range
+    return Levels(low, high, True, invert)
+
+
+def normalise(image: GreyImage, norms: Norms, levels: Levels) -> FloatImage:
+    """`image` as float32 with the model's mean at 0 and its standard deviation at 1.
+
+    With M the largest value of the data type: (image - mean M) / (std M).
+    """
+    mean, std = norms.mean, norms.std
+    if levels.invert:  # 1 - v has its mean at 1 - mean; the sign turns with it
+        mean, std = 1 - norms.mean, -norms.std
+    span = levels.high - levels.low if levels.high > levels.low else 1.0  # a constant image
+    values = image.astype(np.float32)
+    if levels.clip:
+        np.clip(values, levels.low, levels.high, out=values)
+    values -= np.float32(levels.low + mean * span)
+    values *= np.float32(1 / (std * span))
+    return values
+
+
+class Shrunk:
+    """An image at 1 / `factor`: (ceil(H / factor), ceil(W / factor)), in the same data type.
 
     Bilinear between pixel centres and without a low-pass filter, which the released weights were used with:
     value for value what OpenCV's INTER_LINEAR gives, whose 8-bit arithmetic is in fixed point.
     """
-    if factor == 1:
-        return image
-    if image.dtype == np.bool_:
-        image = image.astype(np.uint8) * np.uint8(255)
-    height, width = image.shape
-    rows, columns = _taps(height, -(-height // factor)), _taps(width, -(-width // factor))
-    if image.dtype == np.uint8:
-        return _interpolate_fixed(image, rows, columns)
-    values = _interpolate(image.astype(np.float32), rows, columns)
-    return values if image.dtype.kind == "f" else np.rint(values).astype(image.dtype)
+
+    def __init__(self, image: Rows, factor: int) -> None:
+        self._image = image
+        self._factor = factor
+        height, width = image.shape
+        self.shape: tuple[int, ...] = (-(-height // factor), -(-width // factor))
+        self.dtype: np.dtype[Any] = image.dtype
+        self._rows = _taps(height, self.shape[0])
+        self._columns = _taps(width, self.shape[1])
+
+    def read(self, y0: int, y1: int) -> GreyImage:
+        """Rows y0 to y1 - 1, cut off at the last."""
+        y1 = min(y1, self.shape[0])
+        if self._factor == 1:
+            return self._image.read(y0, y1)
+        rows = self._rows.part(y0, y1)
+        top = int(rows.first[0])
+        band = self._image.read(top, int(rows.second[-1]) + 1)
+        rows = rows.from_row(top)
+        if band.dtype == np.uint8:
+            return _interpolate_fixed(band, rows, self._columns)
+        values = _interpolate(band.astype(np.float32), rows, self._columns)
+        return values if band.dtype.kind == "f" else np.rint(values).astype(band.dtype)
 
 
 @dataclass(frozen=True)
@@ -78,6 +169,14 @@ class _Taps:
     first: npt.NDArray[np.intp]
     second: npt.NDArray[np.intp]
     share: npt.NDArray[np.float32]
+
+    def part(self, begin: int, end: int) -> Self:
+        return replace(
+            self, first=self.first[begin:end], second=self.second[begin:end], share=self.share[begin:end]
+        )
+
+    def from_row(self, top: int) -> Self:
+        return replace(self, first=self.first - top, second=self.second - top)
 
 
 def _taps(n_in: int, n_out: int) -> _Taps:
@@ -106,38 +205,3 @@ def _interpolate_fixed(image: npt.NDArray[np.uint8], rows: _Taps, columns: _Taps
 
 def _fixed(share: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
     return np.rint(share * (1 << _COEFFICIENT_BITS)).astype(np.int32)
-
-
-def normalise(image: GreyImage, norms: Norms, levels: Levels | None = None) -> FloatImage:
-    """`image` (H, W) as float32 with the model's mean at 0 and its standard deviation at 1.
-
-    By data type, M being the largest value of the type: (image - mean M) / (std M). Otherwise the
-    percentiles or the two given values become 0 and 1, and what lies outside is cut off there.
-    """
-    levels = levels or Levels()
-    if levels.intensity_range == "dtype":
-        low, high = 0.0, _largest(image)
-    elif levels.intensity_range == "percentile":
-        low, high = (float(value) for value in np.percentile(image, _PERCENTILES))
-    else:
-        low, high = levels.intensity_range
-    mean, std = norms.mean, norms.std
-    if levels.invert:  # 1 - v has its mean at 1 - mean; the sign turns with it
-        mean, std = 1 - norms.mean, -norms.std
-    span = high - low if high > low else 1.0  # a constant image
-    values = image.astype(np.float32)
-    if levels.intensity_range != "dtype":
-        np.clip(values, low, high, out=values)
-    values -= np.float32(low + mean * span)
-    values *= np.float32(1 / (std * span))
-    return values
-
-
-def _largest(image: GreyImage) -> float:
-    return 1.0 if image.dtype == np.bool_ else float(np.iinfo(image.dtype).max)
-
-
-def pad(image: FloatImage, multiple: int) -> FloatImage:
-    """`image` (H, W) with zeros (the mean grey, after `normalise`) below and right, to multiples."""
-    height, width = image.shape
-    return np.pad(image, ((0, -height % multiple), (0, -width % multiple)))

@@ -11,7 +11,8 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore
 from ome_zarr_models.v05 import Image
 from ome_zarr_models.v05.image_label import ImageLabel
 
-from workers.images.label_map import create_labels, label_dtype, open_labels, write_labels
+from tests.stored_labels import write_labels
+from workers.images.label_map import create_labels, label_dtype, open_labels
 
 RANDOM = np.random.default_rng(0)
 

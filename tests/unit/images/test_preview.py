@@ -7,7 +7,7 @@ import pytest
 from obstore.store import LocalStore
 from PIL import Image
 
-from workers.images.label_map import write_labels
+from tests.stored_labels import write_labels
 from workers.images.preview import colours, near_borders, preview_shape, shrunk, stretched, write_preview
 
 

@@ -20,7 +20,8 @@ from emserve import storage
 from emserve.errors import HelperDied, NotAcceptable
 from emserve.imaging import ImagingPool, Render, RenderedFile, ResultFormat
 from emserve.jobs import ImageSource
-from workers.images.label_map import create_labels, write_labels
+from tests.stored_labels import write_labels
+from workers.images.label_map import create_labels
 from workers.images.objects_file import write_objects
 from workers.images.render import render
 

@@ -1,26 +1,29 @@
 """Measures agree with scikit-image where it has them, and with geometry elsewhere."""
 
 import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.measure import perimeter_crofton, regionprops
 
+from tests.sheets import merged_of
 from workers.inference.measure import ObjectTable, Scene, measure
-from workers.inference.merge import Merged
+from workers.inference.rows import ArrayRows, Workspace
 
 SIZE_NM = (4.0, 6.0)
 
 
 def table_of(labels: NDArray[np.uint32], pixel_size_nm: tuple[float, float] | None = None) -> ObjectTable:
     n = int(labels.max())
-    ids = np.arange(n + 1, dtype=np.uint32)
-    merged = Merged(labels, np.minimum(ids, 1).astype(np.uint8), ids)
     rng = np.random.default_rng(5)
     image = rng.integers(0, 65535, labels.shape, dtype=np.uint16)
     confidence = np.linspace(0, 1, n + 1, dtype=np.float32)
-    return measure(merged, Scene(image, pixel_size_nm, {1: "mito"}, confidence))
+    scene = Scene(ArrayRows(image), pixel_size_nm, {1: "mito"}, confidence)
+    with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
+        return measure(merged_of(workspace, labels), scene)
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +149,29 @@ def test_an_empty_map_has_an_empty_table_with_every_column() -> None:
 def test_the_confidence_is_that_of_the_objects_centre() -> None:
     labels = np.array([[1, 1, 0, 2]], np.uint32)
     np.testing.assert_allclose(table_of(labels).columns["centre_confidence"], [0.5, 1.0])
+
+
+def test_measures_do_not_depend_on_where_bands_begin(
+    blobs: NDArray[np.uint32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = table_of(blobs, SIZE_NM)
+    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", blobs.shape[1] * 7)
+    in_bands = table_of(blobs, SIZE_NM)
+    for name, column in whole.columns.items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(in_bands.columns[name], column, rtol=1e-9)
+        else:
+            np.testing.assert_array_equal(in_bands.columns[name], column)
+
+
+def test_nothing_is_lost_far_from_the_origin_on_a_bright_ground() -> None:
+    labels = np.zeros((3, 100_000), np.uint32)
+    labels[:, -7:-2] = 1
+    image = np.full(labels.shape, 1e6, np.float32)
+    image[1] += 1
+    with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
+        scene = Scene(ArrayRows(image), None, {}, np.zeros(2, np.float32))
+        columns = measure(merged_of(workspace, labels), scene).columns
+    assert columns["grey_sd"][0] == pytest.approx(np.sqrt(2 / 9))
+    assert columns["centroid_x_px"][0] == 99_995
+    assert columns["orientation_deg"][0] == 0

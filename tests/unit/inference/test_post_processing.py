@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.partition import numbered
+from tests.sheets import all_labels, sheet_of
 from workers.inference.centres import find_centres
-from workers.inference.grouping import Votes, group
-from workers.inference.merge import harden, merge, merge_semantic
+from workers.inference.grouping import Grouping
+from workers.inference.merge import Kinds, harden, merge, merge_semantic
+from workers.inference.rows import ArrayRows, Workspace
 
 CASES = (
     "coarse_256",
@@ -47,22 +49,23 @@ class Case:
 
     @property
     def centres(self) -> NDArray[np.intp]:
-        return find_centres(self.arrays["ctr"][0], self.thr, self.k)
+        return find_centres(ArrayRows(self.arrays["ctr"][0]), self.thr, self.k)
 
     @property
     def ids(self) -> NDArray[np.uint32]:
         """Centre numbers of all pixels at full resolution."""
-        votes = Votes(self.centres, self.arrays["off"], 4 if self.coarse else 1)
-        grid = group(votes, np.ones(self.arrays["ctr"].shape[1:], np.bool_))
+        grouping = Grouping(self.centres, 4 if self.coarse else 1)
+        grid = grouping.group(self.arrays["off"], np.ones(self.arrays["ctr"].shape[1:], np.bool_))
         scale = self.arrays["sem"].shape[1] // grid.shape[0]
         return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
-    @property
-    def labels(self) -> NDArray[np.uint32]:
-        classes = harden(self.arrays["sem"], self.conf)
+    def labels(self, workspace: Workspace) -> NDArray[np.uint32]:
+        classes = sheet_of(workspace, "classes", harden(self.arrays["sem"], self.conf))
         if not self.things:
-            return merge_semantic(classes).labels
-        return merge(classes, self.ids, self.things, self.stuff).labels
+            return all_labels(merge_semantic(classes, workspace))
+        ids = self.ids
+        kinds = Kinds(self.things, self.stuff)
+        return all_labels(merge(classes, lambda y0, band: ids[y0 : y0 + len(band)], kinds, workspace))
 
 
 def load(name: str, goldens: Path) -> Case:
@@ -93,13 +96,33 @@ def test_every_pixel_goes_to_the_centre_that_the_reference_gives_it(name: str, g
         np.testing.assert_array_equal(case.ids, case.arrays["cells"])
 
 
+@pytest.mark.parametrize("band_pixels", [1 << 22, 256 * 24], ids=["one band", "many bands"])
 @pytest.mark.parametrize("name", CASES)
-def test_labels_agree_in_partition_class_and_order(name: str, goldens: Path) -> None:
+def test_labels_agree_in_partition_class_and_order(
+    name: str, band_pixels: int, goldens: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", band_pixels)
+    monkeypatch.setattr("workers.inference.centres._BAND_PIXELS", band_pixels // 16)
     case = load(name, goldens)
-    np.testing.assert_array_equal(case.labels, numbered(case.arrays["connected"]))
+    np.testing.assert_array_equal(case.labels(workspace), numbered(case.arrays["connected"]))
 
 
-def test_objects_beyond_the_references_divisor_stay_apart(goldens: Path) -> None:
+def test_objects_beyond_the_references_divisor_stay_apart(goldens: Path, workspace: Workspace) -> None:
     case = load("overflow_div20", goldens)
     # The reference gives 45 labels here: ids past its divisor of 20 fall into the next class.
-    assert case.labels.max() == 57
+    assert case.labels(workspace).max() == 57
+
+
+def test_seventy_thousand_objects_keep_their_labels(workspace: Workspace) -> None:
+    side = 3 * 265
+    y, x = np.indices((side, side))
+    classes = ((y % 3 > 0) & (x % 3 > 0)).astype(np.uint8)
+    ids = (1 + (y // 3) * 265 + x // 3).astype(np.uint32)
+    merged = merge(
+        sheet_of(workspace, "classes", classes),
+        lambda y0, band: ids[y0 : y0 + len(band)],
+        Kinds(frozenset({1})),
+        workspace,
+    )
+    assert merged.count == 265**2
+    np.testing.assert_array_equal(all_labels(merged), np.where(classes > 0, ids, 0))

@@ -1,22 +1,39 @@
 """Images reach the network as the reference prepares them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from emserve.cards import Norms
 from workers.inference.preprocess import (
+    FloatImage,
+    GreyImage,
     ImageValues,
-    Levels,
-    check_values,
+    IntensityRange,
+    Shrunk,
+    choose_levels,
+    look,
     normalise,
-    pad,
-    shrink,
-    uses_little_range,
 )
+from workers.inference.rows import ArrayRows, BlackAndWhite
 
 NORMS = Norms(mean=0.57571, std=0.12765)
+BLACK, WHITE = (0 - NORMS.mean) / NORMS.std, (1 - NORMS.mean) / NORMS.std
+
+
+def shrink(image: GreyImage, factor: int) -> GreyImage:
+    small = Shrunk(ArrayRows(image), factor)
+    return small.read(0, small.shape[0])
+
+
+def normalised(
+    image: GreyImage, intensity_range: IntensityRange = "dtype", *, invert: bool = False
+) -> FloatImage:
+    values = look(ArrayRows(image))
+    return normalise(image, NORMS, choose_levels(image.dtype, values, intensity_range, invert))
 
 
 @pytest.mark.parametrize("name", ["u8", "u16"])
@@ -26,61 +43,71 @@ def test_shrinking_gives_the_very_values_of_the_reference(name: str, factor: int
         shrunk = shrink(file[name], factor)
         np.testing.assert_array_equal(shrunk, file[f"{name}_resize{factor}"])
         assert shrunk.dtype == file[name].dtype
-        np.testing.assert_allclose(normalise(shrunk, NORMS), file[f"{name}_norm{factor}"][0], atol=1e-6)
+        np.testing.assert_allclose(normalised(shrunk), file[f"{name}_norm{factor}"][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("factor", [1, 2, 8])
+def test_shrinking_by_bands_gives_what_shrinking_at_once_gives(dtype: type, factor: int) -> None:
+    image: NDArray[Any] = np.random.default_rng(1).integers(0, 255, (101, 67)).astype(dtype)
+    small = Shrunk(ArrayRows(image), factor)
+    height = small.shape[0]
+    in_bands = [small.read(y0, y0 + 5) for y0 in range(0, height, 5)]
+    np.testing.assert_array_equal(np.concatenate(in_bands), small.read(0, height))
 
 
 def test_signed_images_are_normalised_by_their_largest_value(goldens: Path) -> None:
     with np.load(goldens / "preprocess.npz") as file:
-        np.testing.assert_allclose(normalise(file["i16"], NORMS), file["i16_norm1"][0], atol=1e-6)
+        np.testing.assert_allclose(normalised(file["i16"]), file["i16_norm1"][0], atol=1e-6)
 
 
 def test_a_given_range_maps_its_ends_to_black_and_white_and_cuts_off_the_rest() -> None:
     image = np.array([[0, 100, 300, 4095]], np.uint16)
-    values = normalise(image, NORMS, Levels((100, 300)))
-    black, white = (0 - NORMS.mean) / NORMS.std, (1 - NORMS.mean) / NORMS.std
-    np.testing.assert_allclose(values, [[black, black, white, white]], rtol=1e-5)
+    np.testing.assert_allclose(normalised(image, (100, 300)), [[BLACK, BLACK, WHITE, WHITE]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_percentiles_of_integers_are_those_of_numpy(dtype: type) -> None:
+    rng = np.random.default_rng(2)
+    image: NDArray[Any] = rng.normal(100, 30, (300, 211)).clip(0, 255).astype(dtype)
+    assert look(ArrayRows(image)).percentiles == pytest.approx(tuple(np.percentile(image, (1, 99))))
 
 
 def test_percentiles_ignore_a_hot_pixel() -> None:
     image = np.tile(np.linspace(0, 100, 1000, dtype=np.float32), (10, 1))
     image[0, 0] = 1e6
-    values = normalise(image, NORMS, Levels("percentile"))
-    assert values.max() == pytest.approx((1 - NORMS.mean) / NORMS.std, rel=1e-5)
+    values = normalised(image, "percentile")
+    assert values.max() == pytest.approx(WHITE, rel=1e-5)
     assert values[5, 500] == pytest.approx((0.5 - NORMS.mean) / NORMS.std, abs=0.05)
 
 
-def test_inverting_twice_changes_nothing() -> None:
+def test_inverting_turns_dark_into_bright() -> None:
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    inverted = normalise(image, NORMS, Levels(invert=True))
-    np.testing.assert_allclose(inverted, normalise(255 - image, NORMS), atol=1e-5)
+    np.testing.assert_allclose(normalised(image, invert=True), normalised(255 - image), atol=1e-5)
 
 
 def test_a_constant_image_gives_finite_values() -> None:
     for image in (np.full((4, 4), 7.0, np.float32), np.zeros((4, 4), np.float32)):
-        assert np.isfinite(normalise(image, NORMS, Levels("percentile"))).all()
+        assert np.isfinite(normalised(image, "percentile")).all()
 
 
 def test_black_and_white_images_are_taken_as_the_ends_of_the_scale() -> None:
-    values = normalise(np.array([[False, True]]), NORMS)
-    np.testing.assert_allclose(values, [[-NORMS.mean / NORMS.std, (1 - NORMS.mean) / NORMS.std]], rtol=1e-5)
+    image = BlackAndWhite(ArrayRows(np.array([[False, True]])))
+    np.testing.assert_allclose(normalised(image.read(0, 1)), [[BLACK, WHITE]], rtol=1e-5)
 
 
-def test_padding_is_the_mean_grey_below_and_right() -> None:
-    padded = pad(np.ones((5, 16), np.float32), 16)
-    assert padded.shape == (16, 16)
-    assert padded[:5].all()
-    assert not padded[5:].any()
-
-
-def test_values_that_are_no_numbers_are_refused_with_their_place() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused_with_their_place(value: float) -> None:
     image = np.zeros((4, 6), np.float32)
-    image[2, 3] = np.nan
-    image[3, 1] = np.inf
-    with pytest.raises(ImageValues, match=r"24 pixels 2 are .* row 2, column 3"):
-        check_values(image)
+    image[2, 3] = value
+    with pytest.raises(ImageValues, match="row 2, column 3"):
+        look(ArrayRows(image))
 
 
 def test_twelve_bits_in_a_sixteen_bit_image_are_noticed() -> None:
-    assert uses_little_range(np.array([[0, 4095]], np.uint16))
-    assert not uses_little_range(np.array([[0, 40000]], np.uint16))
-    assert not uses_little_range(np.array([[0, 10]], np.uint8))
+    for image, expected in (
+        (np.array([[0, 4095]], np.uint16), True),
+        (np.array([[0, 40000]], np.uint16), False),
+        (np.array([[0, 10]], np.uint8), False),
+    ):
+        assert look(ArrayRows(image)).uses_little(image.dtype) is expected

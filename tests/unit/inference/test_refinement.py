@@ -1,14 +1,28 @@
 """Holes are filled and small objects dropped without touching anything else."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from workers.inference.holes import fill_holes
-from workers.inference.merge import Merged, keep
-from workers.inference.sizes import large_enough
+from emserve.params import Parameters
+from tests.sheets import all_labels, merged_of
+from workers.inference import holes
+from workers.inference.measure import Scene, measure
+from workers.inference.pipeline import drop_small
+from workers.inference.rows import ArrayRows, Workspace
+
+
+def fill_holes(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
+        merged = merged_of(workspace, labels)
+        holes.fill_holes(merged)
+        return all_labels(merged)
 
 
 def ring(labels: NDArray[np.uint32], box: tuple[int, int, int, int], label: int) -> None:
@@ -49,11 +63,13 @@ def test_a_bay_that_reaches_the_border_of_the_image_stays_open() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_filling_adds_to_each_object_only_what_it_encloses(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from([24, 60, 1 << 20]))
+def test_filling_adds_to_each_object_only_what_it_encloses(seed: int, band_pixels: int) -> None:
     rng = np.random.default_rng(seed)
     labels = (rng.integers(0, 4, (12, 12)) * (rng.random((12, 12)) < 0.7)).astype(np.uint32)
-    filled = fill_holes(labels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.inference.merge.BAND_PIXELS", band_pixels)
+        filled = fill_holes(labels)
     np.testing.assert_array_equal(filled[labels > 0], labels[labels > 0])
     enclosed = np.zeros(labels.shape, np.bool_)
     for label in (1, 2, 3):
@@ -64,15 +80,19 @@ def test_filling_adds_to_each_object_only_what_it_encloses(seed: int) -> None:
     np.testing.assert_array_equal(filled > 0, enclosed)
 
 
-def test_small_and_thin_objects_go_and_the_rest_is_numbered_without_gaps() -> None:
+def test_small_and_thin_objects_go_and_the_rest_is_numbered_without_gaps(workspace: Workspace) -> None:
     labels = np.zeros((20, 20), np.uint32)
     labels[0, 0] = 1
     labels[2:4, 0:15] = 2
     labels[6:12, 0:6] = 3
-    merged = Merged(labels, np.array([0, 1, 1, 1], np.uint8), np.array([0, 5, 6, 7], np.uint32))
-    kept = keep(merged, large_enough(labels, min_pixels=2, min_extent=0))
-    np.testing.assert_array_equal(np.unique(kept.labels), [0, 1, 2])
-    np.testing.assert_array_equal(kept.centre_ids, [0, 6, 7])
-    kept = keep(merged, large_enough(labels, min_pixels=0, min_extent=3))
-    np.testing.assert_array_equal(kept.labels > 0, labels == 3)
-    assert kept.count == 1
+    merged = merged_of(workspace, labels)
+    scene = Scene(ArrayRows(labels.astype(np.uint16)), None, {}, np.zeros(4, np.float32))
+    objects = measure(merged, scene)
+    kept, rows = drop_small(merged, objects, Parameters(min_size=2))
+    np.testing.assert_array_equal(np.unique(all_labels(kept)), [0, 1, 2])
+    np.testing.assert_array_equal(kept.centre_ids, [0, 2, 3])
+    np.testing.assert_array_equal(rows.columns["area_px"], [30, 36])
+    np.testing.assert_array_equal(rows.columns["label"], [1, 2])
+    kept, rows = drop_small(merged, objects, Parameters(min_extent=3))
+    np.testing.assert_array_equal(all_labels(kept) > 0, labels == 3)
+    assert len(rows) == kept.count == 1

@@ -1,0 +1,89 @@
+"""Odd images give a right answer, and tiles show no seams."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emserve.cards import Catalogue, ModelCard
+from emserve.params import Parameters
+from tests.partition import agreement
+from tests.pictures import phantom
+from tests.sheets import all_labels
+from workers.inference.engine import Engine
+from workers.inference.pipeline import Request2D, Segmentation, segment
+from workers.inference.preprocess import ImageValues
+from workers.inference.rows import ArrayRows, Workspace
+from workers.models.weights import load_card
+
+
+@pytest.fixture(scope="module")
+def starter() -> tuple[ModelCard, Engine]:
+    catalogue = Catalogue(Path("no such folder"))
+    card = catalogue.runnable("mitonet@starter")
+    weights = catalogue.weights(card)
+    assert weights is not None
+    return card, Engine(load_card(card, weights))
+
+
+def run(
+    image: NDArray[Any], starter: tuple[ModelCard, Engine], workspace: Workspace, **params: Any
+) -> Segmentation:
+    request = Request2D(ArrayRows(image), None, Parameters(**params), starter[0])
+    return segment(request, starter[1], workspace, lambda *_: None)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (17, 33), (300, 5)])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"tile_size": 256},
+        {"downsampling": 4},
+        {"fine_boundaries": True, "fill_holes_in_segmentation": True},
+    ],
+)
+def test_images_of_any_shape_get_a_label_map_of_their_shape(
+    shape: tuple[int, int],
+    params: dict[str, Any],
+    starter: tuple[ModelCard, Engine],
+    workspace: Workspace,
+) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    found = run(image, starter, workspace, **params)
+    labels = all_labels(found.labels)
+    assert labels.shape == shape
+    np.testing.assert_array_equal(found.objects.columns["area_px"], np.bincount(labels.ravel())[1:])
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_constant_image_is_no_reason_to_fail(
+    value: int, starter: tuple[ModelCard, Engine], workspace: Workspace
+) -> None:
+    found = run(np.full((200, 200), value, np.uint8), starter, workspace)
+    assert all_labels(found.labels).shape == (200, 200)
+
+
+def test_a_value_that_is_no_number_is_refused(
+    starter: tuple[ModelCard, Engine], workspace: Workspace
+) -> None:
+    image = np.zeros((64, 64), np.float32)
+    image[3, 4] = np.nan
+    with pytest.raises(ImageValues, match="row 3, column 4"):
+        run(image, starter, workspace, intensity_range="percentile")
+
+
+@pytest.mark.parametrize(
+    "params", [{"tile_size": 256}, {"tile_size": 384}, {"tile_size": 256, "downsampling": 2}]
+)
+def test_an_object_across_a_tiles_border_is_one_object(
+    params: dict[str, Any], starter: tuple[ModelCard, Engine], workspace: Workspace
+) -> None:
+    image = phantom(seed=1, side=768).image
+    whole = all_labels(run(image, starter, workspace, **{**params, "tile_size": 0}).labels)
+    tiled = all_labels(run(image, starter, workspace, **params).labels)
+    both = (whole > 0) & (tiled > 0)
+    assert both.sum() / max(1, (whole > 0).sum()) > 0.9
+    assert agreement(whole[both][None], tiled[both][None]) > 0.97
