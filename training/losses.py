@@ -15,8 +15,8 @@ class LossWeights:
     """How much each part counts; offsets are in pixels, so theirs is small."""
 
     semantic: float = 1.0
-    centre: float = 50.0
-    offset: float = 0.02
+    centre: float = 100.0
+    offset: float = 0.1
     points: float = 0.5
 
 

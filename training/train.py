@@ -177,11 +177,16 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long to train")] = 60,
     seed: Annotated[int, typer.Option()] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes torch's default")] = 0,
+    start: Annotated[Path | None, typer.Option(help="Folder of a run to go on from")] = None,
+    peak_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 2e-3,
 ) -> None:
     """Train the starter network on the phantoms in POOL; `training.pool` makes them meanwhile."""
     if threads:
         torch.set_num_threads(threads)
-    train(build(ARCHITECTURE, STARTER_CONFIG), PhantomPool(pool), Recipe(minutes), seed, run)
+    network = build(ARCHITECTURE, STARTER_CONFIG)
+    if start is not None:
+        network.load_state_dict(torch.load(start / "network.pt", weights_only=True))
+    train(network, PhantomPool(pool), Recipe(minutes, peak_rate=peak_rate), seed, run)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Supervisor(Worker):
                 return taken
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # RQ types no pipeline
-        if self._job_id is None and pipeline is None:
+        if self._job_id is None and pipeline is None and self._stop_at is None:
             self._child.ensure_ready()  # one that died at rest must cost no job an attempt
         super().heartbeat(timeout, pipeline)
         entry = WorkerEntry(

@@ -52,7 +52,7 @@ def test_a_failed_job_has_no_results_but_a_reason(http: httpx.Client, failed: Js
     assert failed["error"]["kind"] == "user"
     assert set(failed["links"]) == {"self"}
     response = http.get(f"/v1/jobs/{failed['id']}{part}")
-    refused(response, 409, "no-result", failed["error"]["detail"], "1 are NaN", "row 3, column 5")
+    refused(response, 409, "no-result", failed["error"]["detail"], "NaN or infinite", "row 3, column 5")
     assert "retry-after" not in response.headers
 
 

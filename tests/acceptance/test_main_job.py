@@ -18,7 +18,7 @@ _FIELDS = {
 _PARAMETERS = {
     *("downsampling", "confidence_thr", "center_confidence_thr", "min_distance_object_centers"),
     *("fine_boundaries", "semantic_only", "fill_holes_in_segmentation", "min_size", "min_extent"),
-    *("axes", "pixel_size_nm", "channel", "intensity_range", "invert"),
+    *("tile_size", "axes", "pixel_size_nm", "channel", "intensity_range", "invert"),
 }
 
 

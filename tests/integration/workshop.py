@@ -99,9 +99,9 @@ class Workshop:
         self._lifeline = lifeline
         self._hired = 0
 
-    def submit(self, image: NDArray[Any]) -> str:
+    def submit(self, image: NDArray[Any], params: Parameters | None = None) -> str:
         """Accepts a job for `image`; its id."""
-        record = record_of(image.shape)
+        record = record_of(image.shape, params=params or Parameters())
         file = tiff(image, compression="zlib")
         obstore.put(self.book.store, storage.input_key(record.id), file)
         self.book.accept(record)
