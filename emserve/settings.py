@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +50,9 @@ class Settings(BaseSettings):
 
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of each worker; 0 divides the cores among the workers."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the networks: fp32, or bf16, which is faster on devices that have it and less exact."""
 
     model_dir: Path | None = None
     """Folder of installed models; `models` in the data folder without it."""

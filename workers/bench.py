@@ -48,7 +48,7 @@ class Bench:
         weights = catalogue.weights(catalogue.runnable(card.id))
         if weights is None:
             raise FileNotFoundError(card.id)  # removed in this very moment
-        return Engine(self.shelf.get(card, weights), torch.device(self.device))
+        return Engine(self.shelf.get(card, weights), torch.device(self.device), self.settings.precision)
 
     def warm_up(self) -> None:
         """Loads the models of the warm list."""

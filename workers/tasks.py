@@ -29,9 +29,6 @@ from workers.scratch import scratch_folder
 
 log = logging.getLogger(__name__)
 
-PRECISION = "fp32"
-
-
 class ScratchFull(EmserveError):
     """The disk of the scratch folder is full."""
 
@@ -110,7 +107,7 @@ def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
         axes="YX",
         downsampling=request.downsampling,
         device=attempt.bench.device,
-        precision=PRECISION,
+        precision=attempt.bench.settings.precision,
         seconds=attempt.progress.seconds,
     )
     _write_provenance(attempt, result, card)

@@ -20,6 +20,7 @@ _CHANGED: dict[str, Any] = {
     "workers": 3,
     "device": "cuda:1",
     "threads": 5,
+    "precision": "bf16",
     "model_dir": Path("/srv/models"),
     "model_pin": {"mitonet": "1"},
     "warm_models": ["mitonet", "nucleonet@2"],
