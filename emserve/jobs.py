@@ -114,7 +114,7 @@ class ImageHeader(Frozen):
     """What a file's header says of the grey image in it, the caller's corrections applied."""
 
     format: str
-    """tiff, png or jpeg."""
+    """tiff, mrc, png or jpeg."""
     shape: list[int]
     """Of the grey image that will be segmented: height, width."""
     axes: str

@@ -25,7 +25,7 @@ def submit(  # the parameters are the command's options
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE", exists=True, dir_okay=False, readable=True, help="TIFF, PNG or JPEG."
+            metavar="IMAGE", exists=True, dir_okay=False, readable=True, help="TIFF, MRC, PNG or JPEG."
         ),
     ],
     model: Annotated[str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")],

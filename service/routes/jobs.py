@@ -36,7 +36,7 @@ _BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
                 "required": ["image", "model"],
                 "additionalProperties": False,
                 "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "TIFF, PNG or JPEG"},
+                    "image": {"type": "string", "format": "binary", "description": "TIFF, MRC, PNG or JPEG"},
                     "model": {"type": "string", "description": "`name` or `name@version`"},
                     "params": {"$ref": "#/components/schemas/Parameters"},
                     "tags": {"type": "object", "additionalProperties": {"type": "string"}},

@@ -45,7 +45,7 @@ def test_a_form_without_an_image(http: httpx.Client) -> None:
     [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n", b"PK\x03\x04"],
 )
 def test_a_file_that_is_no_image(http: httpx.Client, body: bytes) -> None:
-    refused(post(http, body), 415, "unsupported-media-type", "TIFF", "PNG", "JPEG")
+    refused(post(http, body), 415, "unsupported-media-type", "TIFF", "MRC", "PNG", "JPEG")
 
 
 @pytest.mark.parametrize("kept", [8, 100, 4000, -1])

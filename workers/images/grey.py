@@ -19,7 +19,7 @@ class FoundImage:
     """What a file says of the array in it, before any choice is made."""
 
     format: str
-    """tiff, png or jpeg."""
+    """tiff, mrc, png or jpeg."""
     shape: tuple[int, ...]
     axes: str
     """A letter for each of `shape`; letters other than Y, X, C (channel) and S (sample) make a stack."""

@@ -7,6 +7,7 @@ from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
 from emserve.jobs import ImageHeader, ImageSource
 from workers.images.grey import choose
 from workers.images.jpeg import JpegReader
+from workers.images.mrc import MrcReader, is_mrc
 from workers.images.png import PngReader
 from workers.images.reader import ImageReader
 from workers.images.tiff import TiffReader
@@ -14,6 +15,7 @@ from workers.images.tiff import TiffReader
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
+_START_BYTES = 256
 
 
 def open_image(file: BinaryIO) -> ImageReader:
@@ -21,7 +23,7 @@ def open_image(file: BinaryIO) -> ImageReader:
 
     Raises UnsupportedMediaType, UnreadableImage when the file is damaged or cut off, UnsuitableImage."""
     file.seek(0)
-    reader = _reader_for(file.read(8))
+    reader = _reader_for(file.read(_START_BYTES))
     try:
         return reader(file)
     except (EmserveError, MemoryError):
@@ -33,13 +35,15 @@ def open_image(file: BinaryIO) -> ImageReader:
 def _reader_for(start: bytes) -> Callable[[BinaryIO], ImageReader]:
     if start.startswith(_TIFF_MAGIC):
         return TiffReader
-    if start == _PNG_MAGIC:
+    if start.startswith(_PNG_MAGIC):
         return PngReader
     if start.startswith(_JPEG_MAGIC):
         return JpegReader
+    if is_mrc(start):
+        return MrcReader
     raise UnsupportedMediaType(
         "The file's first bytes are those of no image that this server reads: send a TIFF (classic, BigTIFF, "
-        "OME or ImageJ), a PNG or a JPEG."
+        "OME or ImageJ), an MRC, a PNG or a JPEG."
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
+_FARTHEST = float(1 << 14)  # pixels; the side of the largest tile, beyond which no network sees
 _NEAR_TIE = 1e-5  # relative; distances closer than this are compared again, in float32
 
 
@@ -26,6 +27,9 @@ class Grouping:
 
         `offsets` (2, h, w) are dy, dx in pixels of the network's input, of a band of the grid that begins at
         row `y0`. Of centres equally near the first wins. Without any centre all is 0.
+
+        A network gone mad harms no more than the pixels in question: an offset that is NaN or infinite
+        counts as 0, and one beyond 16384 pixels as 16384.
         """
         ids = np.zeros(wanted.shape, np.uint32)
         if len(self._centres) == 0:
@@ -34,7 +38,7 @@ class Grouping:
         if len(points) == 0:
             return ids
         grid = (points + np.array([y0, 0])).astype(np.float32)
-        ids[wanted] = 1 + self._nearest(self._step * grid + offsets[:, wanted].T)
+        ids[wanted] = 1 + self._nearest(self._step * grid + _sane(offsets[:, wanted]).T)
         return ids
 
     def _nearest(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -54,3 +58,11 @@ class Grouping:
         away = self._centres[rivals] - point
         winner: np.intp = rivals[np.argmin(np.sqrt(away[:, 0] ** 2 + away[:, 1] ** 2))]
         return winner
+
+
+def _sane(offsets: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """`offsets` changed in place to finite ones, none of them too long to be compared in float32."""
+    finite = np.isfinite(offsets)
+    if not finite.all():
+        offsets[~finite] = 0
+    return np.clip(offsets, -_FARTHEST, _FARTHEST, out=offsets)

@@ -18,6 +18,7 @@ _COEFFICIENT_BITS = 11  # of the fixed-point weights that 8-bit images are inter
 _PERCENTILES = (1.0, 99.0)
 _SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread rows
 _BAND_PIXELS = 1 << 22
+_LARGEST, _EQUAL = 1e38, 1e-30  # grey values beyond the one, and closer than the other, overflow in float32
 _NARROW = 1 / 8  # a uint16 image that uses less of its range than this is nearly constant to the network
 
 
@@ -107,22 +108,28 @@ def _percentiles(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 def choose_levels(
     dtype: np.dtype[Any], values: GreyValues, intensity_range: IntensityRange, invert: bool
 ) -> Levels:
-    """By data type: 0 and its largest value. Otherwise the percentiles, or the two given values."""
+    """By data type: 0 and its largest value. Otherwise the percentiles, or the two given values, cut off at
+    1e38 on either side of 0."""
     if intensity_range == "dtype":
         return Levels(0.0, float(np.iinfo(dtype).max), False, invert)
     low, high = values.percentiles if intensity_range == "percentile" else intensity_range
-    return Levels(low, high, True, invert)
+    return Levels(_bounded(low), _bounded(high), True, invert)
+
+
+def _bounded(value: float) -> float:
+    return max(-_LARGEST, min(value, _LARGEST))
 
 
 def normalise(image: GreyImage, norms: Norms, levels: Levels) -> FloatImage:
     """`image` as float32 with the model's mean at 0 and its standard deviation at 1.
 
-    With M the largest value of the data type: (image - mean M) / (std M).
+    With M the largest value of the data type: (image - mean M) / (std M). Between levels less than 1e-30
+    apart, as those of a constant image are, all is one grey.
     """
     mean, std = norms.mean, norms.std
     if levels.invert:  # 1 - v has its mean at 1 - mean; the sign turns with it
         mean, std = 1 - norms.mean, -norms.std
-    span = levels.high - levels.low if levels.high > levels.low else 1.0  # a constant image
+    span = levels.high - levels.low if levels.high - levels.low > _EQUAL else 1.0
     values = image.astype(np.float32)
     if levels.clip:
         np.clip(values, levels.low, levels.high, out=values)

@@ -38,8 +38,8 @@ def normalised(
 
 @pytest.mark.parametrize("name", ["u8", "u16"])
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_shrinking_gives_the_very_values_of_the_reference(name: str, factor: int, goldens: Path) -> None:
-    with np.load(goldens / "preprocess.npz") as file:
+def test_shrinking_gives_the_very_values_of_the_reference(name: str, factor: int, data: Path) -> None:
+    with np.load(data / "preprocess.npz") as file:
         shrunk = shrink(file[name], factor)
         np.testing.assert_array_equal(shrunk, file[f"{name}_resize{factor}"])
         assert shrunk.dtype == file[name].dtype
@@ -56,8 +56,8 @@ def test_shrinking_by_bands_gives_what_shrinking_at_once_gives(dtype: type, fact
     np.testing.assert_array_equal(np.concatenate(in_bands), small.read(0, height))
 
 
-def test_signed_images_are_normalised_by_their_largest_value(goldens: Path) -> None:
-    with np.load(goldens / "preprocess.npz") as file:
+def test_signed_images_are_normalised_by_their_largest_value(data: Path) -> None:
+    with np.load(data / "preprocess.npz") as file:
         np.testing.assert_allclose(normalised(file["i16"]), file["i16_norm1"][0], atol=1e-6)
 
 

@@ -23,14 +23,14 @@ from workers.inference.tiling import Cut, tile_starts
     ],
 )
 def test_tiles_lie_where_the_reference_puts_them(
-    name: str, height: int, width: int, size: int, goldens: Path
+    name: str, height: int, width: int, size: int, data: Path
 ) -> None:
     ours = [
         (y, min(y + size, height), x, min(x + size, width))
         for x in tile_starts(width, size)
         for y in tile_starts(height, size)
     ]
-    with np.load(goldens / "tiler.npz") as file:
+    with np.load(data / "tiler.npz") as file:
         np.testing.assert_array_equal(ours, file[name])
 
 
