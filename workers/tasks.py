@@ -29,6 +29,7 @@ from workers.scratch import scratch_folder
 
 log = logging.getLogger(__name__)
 
+
 class ScratchFull(EmserveError):
     """The disk of the scratch folder is full."""
 
