@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from emserve.errors import ModelMissing, UnknownModel
-from emserve.params import Downsampling
+from emserve.params import Downsampling, Parameters
 
 PACKAGED_CARDS = Path(__file__).parent / "cards"
 STARTER = "starter"
@@ -70,15 +70,28 @@ class ModelCard(BaseModel):
     architecture_config: dict[str, Any] = {}  # the fields differ from one architecture to the next
     native_pixel_size_nm: float | None = None
     """Pixel size at which the weights do best."""
+    defaults: dict[str, Any] = {}  # values of parameters are of many types; Parameters checks them
+    """What parameters are with this model where a job does not say; the others have their usual defaults."""
     source: Source
     licence: str
     citation: str
     weights_sha256: str | None = None
     """SHA-256 of the safetensors file; known once it is installed."""
 
+    @field_validator("defaults")
+    @classmethod
+    def _known(cls, defaults: dict[str, Any]) -> dict[str, Any]:
+        Parameters.model_validate(defaults)
+        return defaults
+
     @property
     def id(self) -> str:
         return f"{self.name}@{self.version}"
+
+    def parameters(self, given: Parameters | None = None) -> Parameters:
+        """`given`, with this model's own defaults for what was not said."""
+        said = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
+        return Parameters(**{**self.defaults, **said})
 
     @property
     def is_starter(self) -> bool:

@@ -112,12 +112,11 @@ def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHead
 
 
 def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
-    """The parameters as the job will run: `auto` becomes a number."""
-    wanted = params.downsampling
+    """The parameters as the job will run: with the model's defaults, and `auto` as a number."""
     known = header.pixel_size_nm is not None and card.native_pixel_size_nm is not None
-    if "downsampling" not in params.model_fields_set and card.is_starter and known:
-        wanted = "auto"
-    if wanted != "auto":
+    automatic = "downsampling" not in params.model_fields_set and card.is_starter and known
+    params = card.parameters(params)
+    if params.downsampling != "auto" and not automatic:
         return params
     number = card.downsampling_for(header.pixel_size_nm) if header.pixel_size_nm else None
     if number is None:

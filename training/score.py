@@ -30,7 +30,7 @@ def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Score
 
 def _compare(engine: Engine, card: ModelCard, phantom: Phantom) -> Overlaps:
     size = (phantom.pixel_size_nm, phantom.pixel_size_nm)
-    params = Parameters(downsampling=card.downsampling_for(size) or 1)
+    params = card.parameters(Parameters(downsampling=card.downsampling_for(size) or 1))
     request = Request2D(ArrayRows(phantom.image), size, params, card)
     with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
         found = segment(request, engine, workspace, lambda *_: None)

@@ -95,5 +95,13 @@ def _shown(card: ModelCard, catalogue: Catalogue, loaded: set[str]) -> Model:
         licence=card.licence,
         citation=card.citation,
         sha256=card.weights_sha256,
-        parameters_schema=Parameters.model_json_schema(),
+        parameters_schema=_parameters_schema(card),
     )
+
+
+def _parameters_schema(card: ModelCard) -> dict[str, Any]:  # a JSON Schema
+    """The schema of all parameters, with the model's own defaults."""
+    schema = Parameters.model_json_schema()
+    for name, value in card.defaults.items():
+        schema["properties"][name]["default"] = value
+    return schema

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.acceptance.exchange import Json, refused
+from tests.acceptance.exchange import Json, refused, run
 
 _RELEASED = ["mitonet@1", "mitonet-mini@1", "dropnet@1", "nucleonet@2"]
 
@@ -57,3 +57,11 @@ def test_an_unknown_model_is_not_found(http: httpx.Client, name: str) -> None:
 
 def test_a_model_name_is_no_path(http: httpx.Client) -> None:
     refused(http.get("/v1/models/..%2F..%2Fetc"), 404, "not-found")
+
+
+def test_a_models_own_defaults_are_shown_and_used(http: httpx.Client, cell: bytes) -> None:
+    properties = http.get("/v1/models/mitonet@starter").json()["parameters_schema"]["properties"]
+    job = run(http, cell)
+    for name in ("min_size", "min_distance_object_centers"):
+        assert job["params"][name] == properties[name]["default"]
+    assert run(http, cell, params={"min_size": 0})["params"]["min_size"] == 0

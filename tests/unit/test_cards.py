@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from emserve.cards import PACKAGED_CARDS, Catalogue, ModelCard
 from emserve.errors import ModelMissing, UnknownModel
+from emserve.params import Parameters
 
 
 def _install(folder: Path, card_id: str) -> None:
@@ -83,3 +85,19 @@ def test_a_packaged_card_is_named_as_its_file_and_names_its_origin(path: Path) -
     assert card.licence
     assert card.citation
     assert card.source.publisher
+
+
+def test_a_model_may_have_defaults_of_its_own_that_a_job_overrides() -> None:
+    card = (
+        Catalogue(Path("no such folder"))
+        .find("mitonet@1")
+        .model_copy(update={"defaults": {"min_size": 60, "confidence_thr": 0.6}})
+    )
+    assert card.parameters() == Parameters(min_size=60, confidence_thr=0.6)
+    assert card.parameters(Parameters(min_size=0)) == Parameters(min_size=0, confidence_thr=0.6)
+
+
+def test_a_card_with_a_default_that_no_parameter_takes_is_refused() -> None:
+    fields = Catalogue(Path("no such folder")).find("mitonet@1").model_dump()
+    with pytest.raises(ValidationError, match="minimum_size"):
+        ModelCard.model_validate({**fields, "defaults": {"minimum_size": 60}})
