@@ -24,7 +24,7 @@ COPY workers workers
 COPY training training
 
 FROM base AS service
-RUN pip install --no-cache-dir -c constraints.txt '.[service]'
+RUN pip install --no-cache-dir -c constraints.txt '.[service]' && rm -rf build *.egg-info
 USER emserve
 WORKDIR /data
 VOLUME /data
@@ -38,7 +38,8 @@ ARG TORCH_INDEX=
 RUN if [ -n "${TORCH_INDEX}" ]; then \
         pip install --no-cache-dir -c constraints.txt --index-url "${TORCH_INDEX}" torch; \
     fi \
-    && pip install --no-cache-dir -c constraints.txt '.[worker]'
+    && pip install --no-cache-dir -c constraints.txt '.[worker]' \
+    && rm -rf build *.egg-info
 USER emserve
 WORKDIR /data
 VOLUME /data
