@@ -16,8 +16,8 @@ help: ## Show this list
 run: $(VENV)/.run ## Install what is missing and start the service on http://127.0.0.1:8000
 	@exec $(BIN)/emserve up
 
-test: $(VENV)/.dev ## Run every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Run every test, three at a time: most wait for real processes
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: lint ## What CI checks besides the tests
 	@$(BIN)/python -m service.write_openapi $(VENV)/openapi.json
