@@ -172,6 +172,18 @@ class StorageUnavailable(EmserveError):
     status = 503
 
 
+class StorageFull(EmserveError):
+    slug = "storage-full"
+    title = "The server's disk is full"
+    status = 507
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"The server's disk has no room for {what}. Nothing of it was kept; try again once the operator "
+            "has made room in EMSERVE_DATA_DIR."
+        )
+
+
 class JobTimedOut(EmserveError):
     slug = "job-timed-out"
     title = "The job ran too long"

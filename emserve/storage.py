@@ -1,6 +1,7 @@
 """The names of what is stored, and the store that a URL means. obstore itself is the interface."""
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from emserve.errors import StorageUnavailable
+from emserve.errors import StorageFull, StorageUnavailable
 
 JOBS = "jobs"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_store(url: str) -> ObjectStore:
@@ -86,7 +88,17 @@ def storage_errors() -> Iterator[None]:
     except (NotFoundError, AlreadyExistsError):
         raise
     except (BaseError, OSError) as error:
+        if is_full(error):
+            raise StorageFull("what this request stores") from error
         raise StorageUnavailable(f"The storage cannot be reached: {type(error).__name__}.") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of the operating system or of the store says that the disk is full."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    # obstore tells the operating system's error in its text alone.
+    return any(f"(os error {number})" in str(error) for number in _FULL)
 
 
 def read(store: ObjectStore, key: str) -> bytes | None:

@@ -12,7 +12,7 @@ _PROBLEM = {
 }
 _ALWAYS = ("403", "500")
 _BY_PATH: dict[tuple[str, str], tuple[str, ...]] = {
-    ("/v1/jobs", "post"): ("400", "413", "415", "422", "503"),
+    ("/v1/jobs", "post"): ("400", "413", "415", "422", "503", "507"),
     ("/v1/jobs", "get"): ("422", "503"),
     ("/v1/jobs/{job_id}", "get"): ("404", "422", "503"),
     ("/v1/jobs/{job_id}/cancel", "post"): ("404", "503"),

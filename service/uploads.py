@@ -22,6 +22,7 @@ from emserve.errors import (
     UnsupportedMediaType,
     UploadTooLarge,
 )
+from emserve.storage import storage_errors
 
 _FIELD_LIMIT = 64 * 1024  # bytes of a text part
 _FIELDS = ("model", "params", "tags")
@@ -71,9 +72,10 @@ async def receive(request: Request, store: ObjectStore, key: str, limit_bytes: i
             f"The body's Content-Type is {kind!r}; an image comes as multipart/form-data, as image/*, as "
             f"application/octet-stream or without a type. To send a file as it is: {_HOW_TO}"
         )
-    await obstore.put_async(
-        store, key, _within(chunks, received, limit_bytes), max_concurrency=2, use_multipart=True
-    )
+    with storage_errors():
+        await obstore.put_async(
+            store, key, _within(chunks, received, limit_bytes), max_concurrency=2, use_multipart=True
+        )
     if received.size_bytes == 0:
         raise MissingImage(
             "The request carries no image: the body, or its part `image`, is empty.",

@@ -1,6 +1,5 @@
 """The one task of a worker: an attempt at a job, from the stored upload to the stored result."""
 
-import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from obstore.store import ObjectStore
 
 from emserve import storage
 from emserve.cards import ModelCard
-from emserve.errors import EmserveError
+from emserve.errors import EmserveError, StorageFull
 from emserve.imaging import Decode
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
 from workers.bench import Bench
@@ -28,19 +27,6 @@ from workers.provenance import Run, provenance
 from workers.scratch import scratch_folder
 
 log = logging.getLogger(__name__)
-
-
-class ScratchFull(EmserveError):
-    """The disk of the scratch folder is full."""
-
-    slug = "scratch-full"
-    title = "The server's disk is full"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The server has too little free disk for this job ({reason}): it needs about 8 bytes a pixel "
-            "while it runs. Submit the image again once the operator has made room in EMSERVE_DATA_DIR."
-        )
 
 
 class InternalError(EmserveError):
@@ -166,8 +152,8 @@ def _reasons_told() -> Iterator[None]:
     except EmserveError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ScratchFull(str(error.strerror)) from error
+        if storage.is_full(error):
+            raise StorageFull("what this job needs while it runs, about 8 bytes a pixel") from error
         log.exception("an attempt failed unexpectedly")
         raise InternalError(
             "The service failed while it worked on this job; the server's log has the reason under the job's "

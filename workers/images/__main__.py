@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from emserve import imaging
-from emserve.errors import EmserveError
+from emserve.errors import EmserveError, StorageFull
 from emserve.imaging import Decode, Decoded, Inspect, Render, RenderedFile
 from emserve.jobs import ImageHeader
 from emserve.lineage import die_with_parent
-from emserve.storage import open_store
+from emserve.storage import is_full, open_store
 from workers.images.decode import decode
 from workers.images.headers import inspect
 from workers.images.render import render
@@ -56,7 +56,11 @@ def answer_to(
         return imaging.Refused.of(error)
     except MemoryError:
         return imaging.Exhausted()
-    except Exception:
+    except Exception as error:
+        if is_full(error):
+            return imaging.Refused.of(
+                StorageFull("the decoded image" if request.kind == "decode" else "a result")
+            )
         log.exception("a request failed: %s", request.kind)
         return imaging.Crashed()
 

@@ -35,5 +35,8 @@ def read_grey(file: BinaryIO, source: ImageSource) -> NDArray[Any]:
 def decode(file: BinaryIO, source: ImageSource, out: Path) -> Decoded:
     """Writes the grey image to `out`, a C-ordered .npy. Raises what `read_grey` raises."""
     plane = np.ascontiguousarray(read_grey(file, source))
-    np.save(out, plane)
+    with out.open("wb") as array_file:
+        np.lib.format.write_array_header_1_0(array_file, np.lib.format.header_data_from_array_1_0(plane))
+        # Not np.save: when the disk is full, its error lacks the number that says so.
+        array_file.write(plane.data)
     return Decoded(path=out, shape=list(plane.shape), dtype=plane.dtype.name)
