@@ -20,12 +20,14 @@ class Blend:
         weight = weights[0][:, None] * weights[1][None, :width]
         self._sum[:, y : y + values.shape[1], x : x + width] += values[:, :, :width] * weight
 
-    def take(self, until: int) -> Floats:
-        """(C, rows, W) the rows that no later tile reaches, up to `until`; they leave the band."""
+    def rows(self, y0: int, y1: int) -> Floats:
+        """(C, y1 - y0, W) rows of the band; a view, so that the band is not in memory twice."""
+        return self._sum[:, y0 - self._top : y1 - self._top]
+
+    def drop(self, until: int) -> None:
+        """The rows before `until`, which no later tile reaches, leave the band."""
         count = until - self._top
-        done = self._sum[:, :count].copy()
         kept = self._sum.shape[1] - count
         self._sum[:, :kept] = self._sum[:, count:].copy()
         self._sum[:, kept:] = 0
         self._top = until
-        return done

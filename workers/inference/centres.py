@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from workers.inference.rows import Rows, bands
 
-_BAND_PIXELS = 1 << 22
+_BAND_PIXELS = 1 << 18
 
 
 def find_centres(heat: Rows, threshold: float, window: int) -> npt.NDArray[np.intp]:

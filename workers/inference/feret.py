@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ from workers.inference.runs import Runs
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.signedinteger[Any]]  # 64 bits where they are computed with, 32 where kept
 Side = Literal[-1, 1]
 
-_PAIRS_AT_ONCE = 4_000_000  # bounds the memory of the pairwise distances
+_PAIRS_AT_ONCE = 1 << 18  # bounds the memory of the pairwise distances
+_LABELS_AT_ONCE = 1 << 13  # bounds that of the hulls while they are closed
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,29 @@ class Ferets:
 class _Chain:
     """Points of many objects in one list: sorted by object, then by y."""
 
-    owner: Integers
+    owner: Numbers
     """(P,) label of the object."""
-    y: Integers
-    x: Integers
+    y: Numbers
+    x: Numbers
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> "_Chain":
+        return _Chain(self.owner[chosen], self.y[chosen], self.x[chosen])
+
+    def between(self, first: int, last: int) -> "_Chain":
+        """The points of labels `first` to `last` - 1, which are counted from `first` on."""
+        begin, end = np.searchsorted(self.owner, (first, last))
+        return _Chain(self.owner[begin:end] - first, self.y[begin:end], self.x[begin:end])
+
+    def narrow(self) -> "_Chain":
+        """In half the memory."""
+        return _Chain(self.owner.astype(np.int32), self.y.astype(np.int32), self.x.astype(np.int32))
 
 
 class Hulls:
     """The convex hulls of all objects of a label map that is seen band by band."""
 
     def __init__(self) -> None:
-        empty = _Chain(*(np.empty(0, np.int64) for _ in range(3)))
-        self._left, self._right = empty, empty
+        self._left, self._right = _Contour(-1), _Contour(1)
 
     def add(self, runs: Runs) -> None:
         """Takes in the runs of another band, whose rows come after those before."""
@@ -49,21 +62,51 @@ class Hulls:
         owner, y = runs.label[order], runs.y[order]
         new = np.flatnonzero((np.diff(owner, prepend=-1) != 0) | (np.diff(y, prepend=-1) != 0))
         last = np.append(new[1:], len(owner))[: len(new)] - 1
-        left = _corners(_Chain(owner[new], y[new], runs.x0[order][new]))
-        right = _corners(_Chain(owner[new], y[new], runs.x1[order][last]))
-        self._left = _convex(_joined(self._left, left), side=-1)
-        self._right = _convex(_joined(self._right, right), side=1)
+        self._left.add(_Chain(owner[new], y[new], runs.x0[order][new]))
+        self._right.add(_Chain(owner[new], y[new], runs.x1[order][last]))
 
     def diameters(self, n: int, pixel_size: tuple[float, float]) -> Ferets:
         """(n + 1,) diameters of labels 0 to n, in the unit of `pixel_size`; NaN where there are no pixels."""
-        return _diameters(_around(self._left, self._right), n + 1, pixel_size)
+        smallest, largest = np.full(n + 1, np.nan), np.full(n + 1, np.nan)
+        for first in range(0, n + 1, _LABELS_AT_ONCE):
+            last = min(first + _LABELS_AT_ONCE, n + 1)
+            hulls = _around(self._left.between(first, last), self._right.between(first, last))
+            found = _diameters(hulls, last - first, pixel_size)
+            smallest[first:last], largest[first:last] = found.smallest, found.largest
+        return Ferets(smallest, largest)
 
 
-def _joined(first: _Chain, second: _Chain) -> _Chain:
-    """Both, sorted by object, then by y."""
-    owner = np.concatenate([first.owner, second.owner])
+class _Contour:
+    """The left (-1) or right (1) sides of all hulls.
+
+    What the last band did not touch is set aside, so that a band costs no more late in a large image.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self._side: Side = side
+        self._aside: list[_Chain] = []
+        self._open = _Chain(*(np.empty(0, np.int64) for _ in range(3)))
+
+    def add(self, pixels: _Chain) -> None:
+        """Takes in the outermost pixels of another band's rows."""
+        touched = np.isin(self._open.owner, pixels.owner)
+        if not touched.all():
+            self._aside.append(self._open.part(~touched).narrow())
+        self._open = _convex(_joined([self._open.part(touched), _corners(pixels)]), self._side)
+
+    def between(self, first: int, last: int) -> _Chain:
+        """The sides of labels `first` to `last` - 1, which are counted from `first` on."""
+        # An object in several pieces may have been set aside more than once.
+        chains = [chain.between(first, last) for chain in (*self._aside, self._open)]
+        return _convex(_joined(chains), self._side)
+
+
+def _joined(chains: list[_Chain]) -> _Chain:
+    """All of them, the upper ones first, sorted by object, then by y."""
+    owner = np.concatenate([chain.owner for chain in chains]).astype(np.int64)
     order = np.argsort(owner, kind="stable")
-    y, x = np.concatenate([first.y, second.y]), np.concatenate([first.x, second.x])
+    y = np.concatenate([chain.y for chain in chains]).astype(np.int64)
+    x = np.concatenate([chain.x for chain in chains]).astype(np.int64)
     return _Chain(owner[order], y[order], x[order])
 
 
@@ -92,7 +135,7 @@ def _convex(chain: _Chain, side: Side) -> _Chain:
         kept[here] = ~inner | (side * cross > 0)
         if kept.all():
             return chain
-        chain = _Chain(chain.owner[kept], chain.y[kept], chain.x[kept])
+        chain = chain.part(kept)
 
 
 def _around(left: _Chain, right: _Chain) -> _Chain:
@@ -127,7 +170,7 @@ def _diameters(hulls: _Chain, n: int, pixel_size: tuple[float, float]) -> Ferets
     return Ferets(np.where(seen, smallest, np.nan), np.where(seen, largest, np.nan))
 
 
-def _batches(owner: Integers, n: int) -> Iterator[Integers]:
+def _batches(owner: Numbers, n: int) -> Iterator[Integers]:
     """Indices of corners, whole objects together, in batches of bounded numbers of pairs."""
     size = np.bincount(owner, minlength=n)
     batch = np.cumsum(size**2) // _PAIRS_AT_ONCE

@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 _FARTHEST = float(1 << 14)  # pixels; the side of the largest tile, beyond which no network sees
+_REACH = 512  # pixels; few points of a band have their centre farther above or below it
 _NEAR_TIE = 1e-5  # relative; distances closer than this are compared again, in float32
 
 
@@ -45,13 +46,32 @@ class Grouping:
         """(P,) index of the centre nearest to each point (P, 2)."""
         if self._tree is None:
             return np.zeros(len(points), np.intp)
-        distances, nearest = (np.asarray(each) for each in self._tree.query(points, k=2))
+        distances, nearest = self._two_nearest(self._tree, points)
         result: npt.NDArray[np.intp] = nearest[:, 0]
         tied = np.flatnonzero(distances[:, 1] - distances[:, 0] <= _NEAR_TIE * distances[:, 1])
         reach = distances[tied, 1] * (1 + _NEAR_TIE)
         for index, rivals in zip(tied, self._tree.query_ball_point(points[tied], reach), strict=True):
             result[index] = self._first_nearest(points[index], np.sort(np.asarray(rivals, np.intp)))
         return result
+
+    def _two_nearest(
+        self, tree: KDTree, points: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+        """(P, 2) distances and indices of the two centres nearest to each point.
+
+        Most points of a band find theirs near by, among few centres; the others ask the whole `tree`.
+        """
+        rows = self._centres[:, 0]  # ascending
+        lowest, highest = points[:, 0].min() - _REACH, points[:, 0].max() + _REACH
+        begin, end = (int(each) for each in np.searchsorted(rows, (lowest, highest)))
+        some = KDTree(self._centres[begin:end]) if 2 <= end - begin < len(rows) else tree
+        distances, nearest = (np.asarray(each) for each in some.query(points, k=2))
+        if some is not tree:
+            nearest += begin
+            far = distances[:, 1] > _REACH / 2  # any centre that was left out is farther than the reach
+            if far.any():
+                distances[far], nearest[far] = tree.query(points[far], k=2)
+        return distances, nearest
 
     def _first_nearest(self, point: npt.NDArray[np.float32], rivals: npt.NDArray[np.intp]) -> np.intp:
         """Of the `rivals`, in ascending order, the first of those nearest in float32."""

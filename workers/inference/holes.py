@@ -72,5 +72,5 @@ class _Pockets:
         """Notes (background number, label) of neighbours, looking both ways."""
         for one, other in ((0, 1), (1, 0)):
             touching = (numbers[one] > 0) & (labels[other] > 0)
-            pairs = np.stack([numbers[one][touching], labels[other][touching]], axis=1)
-            self._pairs.append(np.unique(pairs, axis=0))
+            codes = np.unique(numbers[one][touching].astype(np.uint64) << 32 | labels[other][touching])
+            self._pairs.append(np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1).astype(np.uint32))

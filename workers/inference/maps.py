@@ -10,11 +10,12 @@ from emserve.errors import OutOfMemory
 from workers.inference.blend import Blend, Floats
 from workers.inference.engine import COARSE_STEP, Engine, Heads2D
 from workers.inference.merge import harden
-from workers.inference.preprocess import Levels, Shrunk, normalise
+from workers.inference.preprocess import GreyImage, Levels, Shrunk, normalise
 from workers.inference.rows import Rows, Sheet, Workspace
 from workers.inference.tiling import Axis, Cut
 
 SMALLEST_TILE = 256
+_ROWS_AT_ONCE = 64  # are written: what is copied for it stays small beside the maps themselves
 
 OnTile = Callable[[int, int], None]
 """Called with the number of tiles that are done, and of all."""
@@ -68,9 +69,9 @@ def infer(image: Rows, look: Look, engine: Engine, workspace: Workspace, on_tile
     total, done = len(rows.starts) * len(columns.starts), 0
     on_tile(0, total)
     for index, y in enumerate(rows.starts):
-        band = _band(small, look, (y, rows.size), columns.length)
+        band = small.read(y, y + rows.size)
         for batch in _batches(columns.starts, look.batch):
-            tiles = np.stack([band[:, x : x + columns.size] for x in batch])
+            tiles = np.stack([_tile(band[:, x : x + columns.size], look, (rows, columns)) for x in batch])
             writer.add(index, batch, engine.predict(tiles, look.downsampling, look.fine_boundaries))
             done += len(batch)
             on_tile(done, total)
@@ -78,13 +79,11 @@ def infer(image: Rows, look: Look, engine: Engine, workspace: Workspace, on_tile
     return writer.maps
 
 
-def _band(small: Shrunk, look: Look, rows: tuple[int, int], width: int) -> Floats:
-    """(size, width) normalised rows from y on; what the image lacks is the mean grey, 0."""
-    y, size = rows
-    band = np.zeros((size, width), np.float32)
-    given = normalise(small.read(y, y + size), look.norms, look.levels)
-    band[: given.shape[0], : given.shape[1]] = given
-    return band
+def _tile(grey: GreyImage, look: Look, axes: tuple[Axis, Axis]) -> Floats:
+    """A whole tile of normalised pixels; what the image lacks is the mean grey, 0."""
+    tile = np.zeros((axes[0].size, axes[1].size), np.float32)
+    tile[: grey.shape[0], : grey.shape[1]] = normalise(grey, look.norms, look.levels)
+    return tile
 
 
 def _batches(starts: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]]:
@@ -134,13 +133,18 @@ class _Writer:
         """Writes the rows of the network's input before `until`, which no later tile reaches."""
         factor, step = self._look.downsampling, self.maps.step
         if self._semantic is not None:
-            y0 = self._written * factor
-            semantic = self._semantic.take(until * factor)[:, : max(0, self._shape[0] - y0)]
-            self.maps.classes.write(y0, harden(semantic, self._look.confidence_thr))
+            last = min(until * factor, self._shape[0])
+            for y0 in range(self._written * factor, last, _ROWS_AT_ONCE):
+                semantic = self._semantic.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
+                self.maps.classes.write(y0, harden(semantic, self._look.confidence_thr))
+            self._semantic.drop(until * factor)
         if self._look.instances:
-            values = self._instance.take(until // step)
-            self.maps.heat.write(self._written // step, values[0])
-            self.maps.offsets.write(self._written // step, values[1:].transpose(1, 0, 2))
+            first, last = self._written // step, until // step
+            for y0 in range(first, last, _ROWS_AT_ONCE):
+                values = self._instance.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
+                self.maps.heat.write(y0, values[0])
+                self.maps.offsets.write(y0, values[1:].transpose(1, 0, 2))
+            self._instance.drop(last)
         self._written = until
 
 

@@ -101,23 +101,34 @@ class _Sums:
 
     def add(self, runs: Runs, image: Column, inside: npt.NDArray[np.bool_]) -> None:
         """Another band: its runs, its grey values (rows, W), and where its labels are."""
-        values = image[inside].astype(np.float64)  # run after run
-        begins = np.cumsum(runs.length) - runs.length
+        length = runs.length
+        begins = np.cumsum(length) - length
+        values = image[inside]  # run after run
         self._meet_new(runs, values, begins)
-        n = len(self.area)
+        if len(begins):
+            self._add_greys(runs.label, length, begins, values)
         y, x = runs.y - self._origin[0, runs.label], runs.x0 - self._origin[1, runs.label]
-        length = runs.length.astype(np.float64)
+        length = length.astype(np.float64)
         sum_x = length * (2 * x + length - 1) / 2
         sum_xx = _squares(x + length) - _squares(x.astype(np.float64))
         for row, each in enumerate((y * length, sum_x, y * y * length, sum_xx, y * sum_x)):
-            self._places[row] += np.bincount(runs.label, each, minlength=n)
-        values -= np.repeat(self._ground[runs.label], runs.length)
-        for row, each in enumerate((values, values * values)):
-            if len(begins):
-                self._greys[row] += np.bincount(runs.label, np.add.reduceat(each, begins), minlength=n)
-        self.area += np.bincount(runs.label, length, minlength=n).astype(np.int64)
+            _tally(self._places[row], runs.label, each)
+        _tally(self.area, runs.label, runs.length)
 
-    def _meet_new(self, runs: Runs, values: Floats, begins: Integers) -> None:
+    def _add_greys(self, label: Integers, length: Integers, begins: Integers, values: Column) -> None:
+        ground = self._ground[label]
+        if values.dtype.kind == "f":
+            values = values.astype(np.float64) - np.repeat(ground, length)
+            sums, squares = (np.add.reduceat(each, begins) for each in (values, values * values))
+        else:  # sums of integers are exact, so the ground can be taken off afterwards, run by run
+            values, level = values.astype(np.int64), ground.astype(np.int64)
+            sums, squares = (np.add.reduceat(each, begins) for each in (values, values * values))
+            squares += level * (level * length - 2 * sums)
+            sums -= level * length
+        for row, each in enumerate((sums, squares)):
+            _tally(self._greys[row], label, each)
+
+    def _meet_new(self, runs: Runs, values: Column, begins: Integers) -> None:
         labels, first = np.unique(runs.label, return_index=True)
         new = self.area[labels] == 0
         labels, first = labels[new], first[new]
@@ -148,6 +159,16 @@ class _Sums:
         return {"grey_mean": self._ground + mean, "grey_sd": np.sqrt(variance)}
 
 
+def _tally(totals: Column, labels: Column, amounts: Column) -> None:
+    """Adds each amount to its label's total (n + 1,)."""
+    if len(labels) == 0:
+        return
+    # The labels of a band lie close together, so this does not pass over all the objects of a large image.
+    first = int(labels.min())
+    sums = np.bincount(labels - labels.dtype.type(first), amounts)
+    totals[first : first + len(sums)] += sums.astype(totals.dtype)
+
+
 def _squares(end: Floats) -> Floats:
     """0 + 1 + 4 + … + (end - 1)^2, continued to negative ends so that differences are right."""
     return (end - 1) * end * (2 * end - 1) / 6
@@ -163,9 +184,11 @@ class _Outlines:
     def add(self, labels: Labels) -> None:
         """Another band (rows, W)."""
         width = labels.shape[1]
-        before = np.zeros((1, width), np.uint32) if self._last is None else self._last
-        padded = np.pad(np.concatenate([before, labels]), ((0, 0), (1, 1)))
-        self._count(0, padded[1:, :-1], padded[1:, 1:])
+        padded = np.zeros((len(labels) + 1, width + 2), np.uint32)
+        padded[1:, 1:-1] = labels
+        if self._last is not None:
+            padded[:1, 1:-1] = self._last
+        self._count(0, padded[1:].ravel(), 1)
         self._between_rows(padded)
         self._last = labels[-1:].copy()
 
@@ -175,15 +198,17 @@ class _Outlines:
             self._between_rows(np.pad(self._last, ((0, 1), (1, 1))))
 
     def _between_rows(self, padded: Labels) -> None:
-        self._count(1, padded[1:, :-1], padded[:-1, 1:])
-        self._count(2, padded[:-1], padded[1:])
-        self._count(3, padded[:-1, :-1], padded[1:, 1:])
+        flat, width = padded.ravel(), padded.shape[1]
+        for direction, step in ((1, width - 1), (2, width), (3, width + 1)):
+            self._count(direction, flat, step)
 
-    def _count(self, direction: int, first: Labels, second: Labels) -> None:
-        n = self._crossings.shape[1]
-        differ = first != second
-        for side in (first, second):
-            self._crossings[direction] += np.bincount(side[differ], minlength=n)
+    def _count(self, direction: int, flat: Labels, step: int) -> None:
+        """Compares each pixel with the one `step` further; over a row's end both are padding."""
+        differ = np.flatnonzero(flat[:-step] != flat[step:])
+        for side in (differ, differ + step):
+            labels = flat[side]
+            labels = labels[labels > 0]
+            _tally(self._crossings[direction], labels, np.ones(len(labels)))
 
     def columns(self, area: Integers, pixel_size_nm: tuple[float, float] | None) -> dict[str, Column]:
         """Perimeters by Crofton's formula, and circularity 4 pi A / P^2, which is not cut off at 1."""

@@ -18,7 +18,7 @@ CentresOf = Callable[[int, Classes], Labels]
 MIN_STUFF_PIXELS = 64
 """A class without instances that has fewer pixels than this in the whole image is dropped."""
 
-BAND_PIXELS = 1 << 22
+BAND_PIXELS = 1 << 20  # what is worked on at once fits into the processor's cache
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,13 @@ class Kinds:
     """Classes that have instances."""
     min_stuff_pixels: int = MIN_STUFF_PIXELS
 
+    def things_of(self, band: Classes) -> npt.NDArray[np.bool_]:
+        """(rows, W) where a band's class has instances."""
+        found = np.zeros(band.shape, np.bool_)
+        for class_id in self.things:
+            found |= band == class_id
+        return found
+
 
 def merge(
     classes: Sheet, centres_of: CentresOf, kinds: Kinds, workspace: Workspace, multiple: int = 1
@@ -95,16 +102,18 @@ def merge(
     """
     height, width = classes.shape
     sheet = workspace.sheet("labels", classes.shape, np.uint32)
-    components, votes = Components(connectivity=8), _Votes()
+    components, votes, areas = Components(connectivity=8), _Votes(kinds), np.zeros(256, np.int64)
     for y0, y1 in bands(height, band_rows(width, multiple)):
         band = classes.read(y0, y1)
-        grouped = np.where(np.isin(band, list(kinds.things)), centres_of(y0, band), np.uint32(0))
+        things = kinds.things_of(band)
+        grouped = np.where(things, centres_of(y0, band), np.uint32(0))
         votes.add(grouped, band)
+        areas += np.bincount(band[~things & (band > 0)], minlength=256)
         sheet.write(y0, components.add(grouped))
-    merged = _labelled(sheet, components, votes.winners())
-    for class_id in votes.classes():
-        if class_id not in kinds.things and votes.pixels(class_id) >= kinds.min_stuff_pixels:
-            merged = _with_stuff(merged, classes, class_id)
+    merged = _labelled(sheet, components, votes)
+    for class_id in np.flatnonzero(areas):
+        if areas[class_id] >= kinds.min_stuff_pixels:
+            merged = _with_stuff(merged, classes, int(class_id))
     return _sorted_by_class(merged)
 
 
@@ -128,12 +137,13 @@ def merge_semantic(classes: Sheet, workspace: Workspace) -> Merged:
 class _Votes:
     """How many pixels of each class each centre has."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: Kinds) -> None:
+        self._only = min(kinds.things) if len(kinds.things) == 1 else None  # then there is nothing to count
         self._counts = np.zeros((1, 1), np.int64)  # (K + 1, classes), grown as they appear
-        self._areas = np.zeros(256, np.int64)
 
     def add(self, grouped: Labels, band: Classes) -> None:
-        self._areas += np.bincount(band.ravel(), minlength=256)
+        if self._only is not None:
+            return
         rows = max(len(self._counts), int(grouped.max(initial=0)) + 1)
         columns = max(self._counts.shape[1], int(band.max(initial=0)) + 1)
         grown = np.zeros((rows, columns), np.int64)
@@ -142,23 +152,18 @@ class _Votes:
         codes = grouped[inside].astype(np.int64) * columns + band[inside]
         self._counts = grown + np.bincount(codes, minlength=rows * columns).reshape(rows, columns)
 
-    def winners(self) -> Classes:
-        """(K + 1,) class of each centre's pixels; that of 0 is 0."""
-        return np.asarray(self._counts.argmax(axis=1), np.uint8)
-
-    def classes(self) -> list[int]:
-        return [int(class_id) for class_id in np.flatnonzero(self._areas) if class_id > 0]
-
-    def pixels(self, class_id: int) -> int:
-        return int(self._areas[class_id])
+    def classes(self, centre_ids: Labels) -> Classes:
+        """Class of most of each centre's pixels; that of 0 is 0."""
+        if self._only is not None:
+            return np.where(centre_ids > 0, np.uint8(self._only), np.uint8(0))
+        return np.asarray(self._counts.argmax(axis=1)[centre_ids], np.uint8)
 
 
-def _labelled(sheet: Sheet, components: Components, class_of_centre: Classes) -> Merged:
+def _labelled(sheet: Sheet, components: Components, votes: _Votes) -> Merged:
     final, n = components.merged()
-    values = components.values()
     centre_ids = np.zeros(n + 1, np.uint32)
-    centre_ids[final] = values
-    return Merged(sheet, final.astype(np.uint32), class_of_centre[centre_ids], centre_ids)
+    centre_ids[final] = components.values()
+    return Merged(sheet, final.astype(np.uint32), votes.classes(centre_ids), centre_ids)
 
 
 def _with_stuff(merged: Merged, classes: Sheet, class_id: int) -> Merged:

@@ -164,6 +164,18 @@ def test_measures_do_not_depend_on_where_bands_begin(
             np.testing.assert_array_equal(in_bands.columns[name], column)
 
 
+def test_an_object_in_pieces_is_measured_as_one_whatever_lies_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = np.zeros((40, 10), np.uint32)
+    labels[2, 3:6] = labels[35:38, 7] = 1
+    labels[15:20, 4] = 2
+    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", labels.shape[1] * 4)
+    columns = table_of(labels).columns
+    assert columns["feret_max_px"] == pytest.approx([math.hypot(36, 5), math.hypot(5, 1)])
+    np.testing.assert_array_equal(columns["area_px"], [6, 5])
+
+
 def test_nothing_is_lost_far_from_the_origin_on_a_bright_ground() -> None:
     labels = np.zeros((3, 100_000), np.uint32)
     labels[:, -7:-2] = 1

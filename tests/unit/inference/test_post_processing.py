@@ -132,3 +132,18 @@ def test_seventy_thousand_objects_keep_their_labels(workspace: Workspace) -> Non
     )
     assert merged.count == 265**2
     np.testing.assert_array_equal(all_labels(merged), np.where(classes > 0, ids, 0))
+
+
+def test_a_band_of_a_tall_image_finds_its_centres_near_and_far() -> None:
+    rng = np.random.default_rng(2)
+    centres = np.unique(rng.integers(0, (4000, 40), (300, 2)), axis=0)
+    centres = centres[(centres[:, 0] < 1500) | (centres[:, 0] > 2500)]  # a gap wider than the reach
+    grouping = Grouping(centres, step=4)
+    for y0 in (0, 700, 1600, 2000, 3900):
+        offsets = rng.normal(0, 30, (2, 20, 40)).astype(np.float32)
+        offsets[:, 3, 3] = -5000  # points that are led far away
+        grid = np.stack(np.meshgrid(np.arange(y0, y0 + 20), np.arange(40), indexing="ij"))
+        points = (4 * grid + offsets).reshape(2, -1).T
+        away = np.linalg.norm(4 * centres[None] - points[:, None], axis=2)
+        found = grouping.group(offsets, np.ones((20, 40), np.bool_), y0)
+        np.testing.assert_array_equal(found.ravel(), 1 + away.argmin(axis=1))

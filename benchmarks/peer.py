@@ -1,0 +1,88 @@
+"""The peer: empanada-dl, the program that the released models were made for, as a process of its own.
+
+It is under the GPL, so it lives in a virtual environment that is made here on wish, and nothing of it is
+in this repository. It shares torch with our environment by a path file, not by a second copy.
+"""
+
+import json
+import subprocess
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.scenes import Scene
+
+_PACKAGES = (["--no-deps", "empanada-dl==0.1.7"], ["numba"])
+_PROGRAM = Path(__file__).with_name("peer_process.py")
+_INSTALL_SECONDS, _RUN_SECONDS = 600, 3600
+
+
+class PeerMissing(Exception):
+    """The peer cannot be installed here."""
+
+
+@dataclass(frozen=True)
+class PeerRun:
+    """Processor seconds of each step on one thread, and what came out."""
+
+    centres_s: float
+    grouping_s: float
+    merging_s: float
+    connecting_s: float
+    labels: npt.NDArray[np.int64]
+    """(H, W) 0 and the objects, in no particular order."""
+
+
+class Peer:
+    """The peer in its virtual environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._python = folder / "bin" / "python"
+
+    @classmethod
+    def install(cls, folder: Path) -> "Peer":
+        """Makes the environment in `folder`, once. Raises PeerMissing with the reason."""
+        peer, ready = cls(folder), folder / ".ready"
+        if ready.exists():
+            return peer
+        venv.create(folder, with_pip=True, clear=True)
+        ours = sysconfig.get_paths()["purelib"]
+        theirs = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})["purelib"]
+        (Path(theirs) / "beside.pth").write_text(ours + "\n")
+        for package in _PACKAGES:
+            peer._run(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *package], folder)
+        peer._run(["-c", "import empanada.inference.postprocess, empanada.inference.rle"], folder)
+        ready.touch()
+        return peer
+
+    def _run(self, arguments: list[str], folder: Path) -> None:
+        command = [str(self._python), *arguments]
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise PeerMissing(f"empanada-dl could not be installed: {error}") from error
+        if done.returncode:
+            said = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise PeerMissing(f"empanada-dl could not be installed: {said}")
+
+    def segment(self, scene: Scene) -> PeerRun:
+        """Runs the peer's post-processing on a scene, in a fresh process with one thread."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            for key in ("classes", "heat", "offsets"):
+                np.save(folder / f"{key}.npy", getattr(scene, key))
+            command = [str(self._python), str(_PROGRAM), name]
+            done = subprocess.run(
+                command, cwd=name, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+            )
+            if done.returncode:
+                raise PeerMissing(f"empanada-dl stopped: {done.stderr.strip().splitlines()[-1]}")
+            seconds = json.loads(done.stdout.splitlines()[-1])
+            return PeerRun(**seconds, labels=np.load(folder / "labels.npy"))

@@ -1,0 +1,48 @@
+"""How much is measured: sizes for the default run, for BENCH_FULL=1, and for the test of the benchmarks."""
+
+from dataclasses import dataclass
+
+from benchmarks.forward import MODELS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of everything."""
+
+    scene: int = 2048
+    """Side of the image that is grouped, merged and connected."""
+    centres: tuple[int, ...] = (500,)
+    centres_alone: tuple[int, ...] = (5000,)
+    """Without the peer, which would take minutes."""
+    measured_objects: tuple[int, ...] = (500, 5000)
+    tile: int = 1024
+    """Side of the scene that images of growing size repeat."""
+    tile_centres: int = 125
+    repeats: tuple[int, ...] = (1, 2, 4, 8)
+    memory_sides: tuple[int, ...] = (4096, 8192)
+    memory_tile: str = "auto"
+    models: tuple[str, ...] = MODELS
+    forward_sides: tuple[int, ...] = (512, 1024)
+
+    @property
+    def steps(self) -> int:
+        """Number of measurements, the installation of the peer among them."""
+        return 1 + sum(
+            len(each)
+            for each in (
+                self.centres,
+                self.centres_alone,
+                self.measured_objects,
+                self.repeats,
+                self.memory_sides,
+                self.models,
+            )
+        )
+
+
+FULL = Plan(
+    centres=(500, 5000),
+    centres_alone=(),
+    repeats=(1, 2, 4, 8, 16),
+    memory_sides=(4096, 16384),
+)

@@ -1,0 +1,69 @@
+"""All results of one run: as JSON, as tables, as plots."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks import forward, measures, memory, plots, post_processing, scaling
+from benchmarks.table import Table
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the numbers hold for."""
+
+    system: str
+    cores: int
+    instructions: str
+    """The widest that torch uses."""
+    python: str
+    torch: str
+    began: str
+
+    @classmethod
+    def here(cls) -> "Machine":
+        return cls(
+            system=f"{platform.system()} {platform.machine()}",
+            cores=os.cpu_count() or 1,
+            instructions=torch.backends.cpu.get_cpu_capability(),
+            python=platform.python_version(),
+            torch=torch.__version__,
+            began=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one run measured."""
+
+    machine: Machine
+    peer_missing: str
+    """Why the peer did not run; empty where it did."""
+    post_processing: tuple[post_processing.PostProcessing, ...]
+    measures: tuple[measures.Measures, ...]
+    costs: tuple[scaling.Cost, ...]
+    peaks: tuple[memory.Peak, ...]
+    forward: tuple[forward.Forward, ...]
+
+    def tables(self) -> tuple[Table, ...]:
+        return (
+            post_processing.table(self.post_processing, self.peer_missing),
+            measures.table(self.measures),
+            scaling.table(self.costs),
+            memory.table(self.peaks),
+            forward.table(self.forward),
+        )
+
+    def write(self, folder: Path) -> None:
+        """results.json and four plots."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "results.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        plots.plot_post_processing(self.post_processing, folder / "post_processing.png")
+        plots.plot_costs(self.costs, folder / "cost.png")
+        plots.plot_peaks(self.peaks, folder / "memory.png")
+        plots.plot_forward(self.forward, folder / "forward.png")

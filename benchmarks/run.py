@@ -1,0 +1,84 @@
+"""One run of all measurements."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.forward import MODES, Forward, measure_forward
+from benchmarks.measures import Measures
+from benchmarks.measures import compare as compare_measures
+from benchmarks.memory import Peak, measure_peak
+from benchmarks.peer import Peer, PeerMissing
+from benchmarks.plan import Plan
+from benchmarks.post_processing import PostProcessing
+from benchmarks.post_processing import compare as compare_post_processing
+from benchmarks.results import Machine, Results
+from benchmarks.scaling import Cost, measure_cost
+
+OnStep = Callable[[str], None]
+"""Called with what is measured next."""
+
+
+class Run:
+    """Measures what a plan says; files that are needed meanwhile lie in `folder`."""
+
+    def __init__(self, plan: Plan, folder: Path, on_step: OnStep) -> None:
+        self._plan, self._folder, self._on_step = plan, folder, on_step
+
+    def results(self, *, with_peer: bool = True) -> Results:
+        peer, missing = self._peer() if with_peer else (None, "The peer was not asked for.")
+        return Results(
+            machine=Machine.here(),
+            peer_missing=missing,
+            post_processing=tuple(self._post_processing(peer)),
+            measures=tuple(self._measures()),
+            costs=tuple(self._costs()),
+            peaks=tuple(self._peaks()),
+            forward=tuple(self._forward()),
+        )
+
+    def _peer(self) -> tuple[Peer | None, str]:
+        """The peer, or why it is not there."""
+        self._on_step("installing empanada-dl beside")
+        try:
+            return Peer.install(self._folder / "peer-venv"), ""
+        except PeerMissing as reason:
+            return None, str(reason)
+
+    def _post_processing(self, peer: Peer | None) -> list[PostProcessing]:
+        plan, runs = self._plan, []
+        for centres in (*plan.centres, *plan.centres_alone):
+            self._on_step(f"grouping and merging with {centres} centres")
+            runs.append(
+                compare_post_processing(plan.scene, centres, peer if centres in plan.centres else None)
+            )
+        return runs
+
+    def _measures(self) -> list[Measures]:
+        runs = []
+        for objects in self._plan.measured_objects:
+            self._on_step(f"measures of {objects} objects")
+            runs.append(compare_measures(objects))
+        return runs
+
+    def _costs(self) -> list[Cost]:
+        plan, costs = self._plan, []
+        for times in plan.repeats:
+            self._on_step(f"cost at {plan.tile * times} x {plan.tile * times}")
+            costs.append(measure_cost(plan.tile, plan.tile_centres, times))
+        return costs
+
+    def _peaks(self) -> list[Peak]:
+        plan, peaks = self._plan, []
+        for side in plan.memory_sides:
+            self._on_step(f"memory at {side} x {side}")
+            peaks.append(measure_peak(side, plan.memory_tile, self._folder))
+        return peaks
+
+    def _forward(self) -> list[Forward]:
+        runs = []
+        for model in self._plan.models:
+            self._on_step(f"forward pass of {model}")
+            runs += [
+                measure_forward(model, side, mode) for side in self._plan.forward_sides for mode in MODES
+            ]
+        return runs

@@ -1,0 +1,64 @@
+"""Each benchmark runs, at a size where it proves nothing but that."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.plan import Plan
+from benchmarks.post_processing import same_objects
+from benchmarks.results import Results
+from benchmarks.run import Run
+
+_TINY = Plan(
+    scene=64,
+    centres=(4,),
+    centres_alone=(9,),
+    measured_objects=(5,),
+    tile=64,
+    tile_centres=4,
+    repeats=(1, 2),
+    memory_sides=(128,),
+    models=("mitonet@starter",),
+    forward_sides=(64,),
+)
+
+
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    """What a run said that it measures."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Results:
+    return Run(_TINY, tmp_path_factory.mktemp("bench"), told.append).results(with_peer=False)
+
+
+def test_every_measurement_is_announced(results: Results, told: list[str]) -> None:
+    assert results.peer_missing
+    assert len(told) == _TINY.steps - 1  # all but the installation of the peer
+
+
+def test_results_are_written_as_numbers_and_as_plots(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path)
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["measures"][0]["areas_agree"]
+    assert written["peaks"][0]["peak_bytes"] >= written["peaks"][0]["idle_bytes"] > 0
+    assert [cost["megapixels"] for cost in written["costs"]] == [64 * 64 / 2**20, 128 * 128 / 2**20]
+    assert len(list(tmp_path.glob("*.png"))) == 4
+
+
+def test_every_table_has_a_cell_for_each_of_its_columns(results: Results) -> None:
+    for table in results.tables():
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+def test_label_maps_are_compared_as_divisions_of_the_pixels() -> None:
+    labels = np.array([[0, 1, 1], [0, 2, 3]])
+    assert same_objects(labels, np.array([[0, 7, 7], [0, 5, 6]]))
+    assert not same_objects(labels, np.array([[0, 7, 7], [0, 5, 5]]))
+    assert not same_objects(labels, np.array([[0, 7, 7], [0, 0, 6]]))
+    assert not same_objects(labels, labels + 1)
