@@ -12,7 +12,7 @@ from training.train import ARCHITECTURE, STARTER_CONFIG
 from workers.models.registry import build
 from workers.models.weights import save
 
-_NATIVE_PIXEL_SIZE_NM = 16.0
+_NATIVE_PIXEL_SIZE_NM = 11.3
 # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
 _DEFAULTS: dict[str, Any] = {"min_distance_object_centers": 7, "min_size": 60}  # of several types
 

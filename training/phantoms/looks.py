@@ -25,8 +25,6 @@ def photograph(rng: np.random.Generator, scene: FloatImage, microscope: Microsco
     if microscope is Microscope.FIB_SEM and rng.random() < 0.7:
         image += rng.uniform(0.01, 0.05) * _curtains(rng, image.shape)
     image += _grain(rng, image, microscope)
-    if rng.random() < 0.04:
-        image = 1 - image
     return np.asarray(np.clip(255 * image + 0.5, 0, 255), np.uint8)
 
 

@@ -56,7 +56,7 @@ def _draw_style(rng: np.random.Generator, pixel_size_nm: float | None) -> Style:
     drawn = float(np.exp(rng.uniform(np.log(_FINEST_NM), np.log(_COARSEST_NM))))
     cytoplasm = rng.uniform(0.58, 0.82)
     # Nearly all stains leave the matrix darker than the cytoplasm; few as bright or brighter.
-    contrast = rng.uniform(0.12, 0.38) if rng.random() < 0.92 else rng.uniform(-0.08, 0.12)
+    contrast = rng.uniform(0.12, 0.38) if rng.random() < 0.96 else rng.uniform(-0.08, 0.12)
     return Style(
         pixel_size_nm=pixel_size_nm or drawn,
         cytoplasm=cytoplasm,

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
-from tests.partition import agreement
 from tests.pictures import phantom
 from tests.sheets import all_labels
+from training.evaluate import find_overlaps
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, Segmentation, segment
 from workers.inference.preprocess import ImageValues
 from workers.inference.rows import ArrayRows, Workspace
+from workers.inference.tiling import Cut
 from workers.models.weights import load_card
 
 
@@ -82,8 +83,31 @@ def test_an_object_across_a_tiles_border_is_one_object(
     params: dict[str, Any], starter: tuple[ModelCard, Engine], workspace: Workspace
 ) -> None:
     image = phantom(seed=1, side=768).image
-    whole = all_labels(run(image, starter, workspace, **{**params, "tile_size": 0}).labels)
-    tiled = all_labels(run(image, starter, workspace, **params).labels)
-    both = (whole > 0) & (tiled > 0)
-    assert both.sum() / max(1, (whole > 0).sum()) > 0.9
-    assert agreement(whole[both][None], tiled[both][None]) > 0.97
+    defaults = starter[0].defaults
+    found = run(image, starter, workspace, **{**defaults, **params, "tile_size": 0})
+    whole, objects = all_labels(found.labels), found.objects.columns
+    tiled = all_labels(run(image, starter, workspace, **{**defaults, **params}).labels)
+    overlaps = find_overlaps(tiled, whole)
+    agreement = np.zeros(len(found.objects))  # of each object with the one that is most like it
+    np.maximum.at(agreement, overlaps.true, overlaps.iou)
+    across = _across(objects, _borders(768, params))
+    assert across.sum() >= 10
+    assert (agreement[across] >= 0.5).mean() >= 0.95
+    # The network sees less context in a tile, which costs an object here and there; borders cost none.
+    assert (agreement[across] >= 0.5).mean() >= (agreement[~across] >= 0.5).mean() - 0.02
+
+
+def _borders(length: int, params: dict[str, Any]) -> list[int]:
+    """Rows (and columns) of the image at which a tile begins or ends."""
+    factor = params.get("downsampling", 1)
+    axis = Cut(params["tile_size"], 16, 16).axis(length // factor)
+    return [factor * at for at in (*axis.starts[1:], *(start + axis.size for start in axis.starts[:-1]))]
+
+
+def _across(objects: dict[str, NDArray[Any]], borders: list[int]) -> NDArray[np.bool_]:
+    """Which objects lie on both sides of a border."""
+    across = np.zeros(len(objects["label"]), np.bool_)
+    for border in borders:
+        for axis in ("y", "x"):
+            across |= (objects[f"bbox_{axis}0_px"] < border) & (border < objects[f"bbox_{axis}1_px"])
+    return across
