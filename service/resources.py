@@ -15,7 +15,7 @@ from emserve.book import JobBook
 from emserve.cards import Catalogue
 from emserve.errors import EmserveError
 from emserve.fleet import Fleet
-from emserve.imaging import ImagingPool
+from emserve.imaging_pool import ImagingPool
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.storage import open_store

@@ -7,7 +7,7 @@ import torch
 
 from emserve.book import JobBook
 from emserve.cards import Catalogue, ModelCard
-from emserve.imaging import ImagingPool
+from emserve.imaging_pool import ImagingPool
 from emserve.settings import Settings
 from workers.inference.engine import Engine
 from workers.models.shelf import Shelf

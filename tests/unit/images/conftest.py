@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
-from emserve.imaging import ImagingPool
+from emserve.imaging_pool import ImagingPool
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,8 @@ from emserve.errors import (
     UnsuitableImage,
     UnsupportedMediaType,
 )
-from emserve.imaging import Decode, ImagingPool, Inspect, Refused, Render, ResultFormat
+from emserve.imaging import Decode, Inspect, Refused, Render, ResultFormat
+from emserve.imaging_pool import ImagingPool
 from emserve.jobs import ImageSource
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -227,7 +228,7 @@ def test_processes_end_with_their_parent(folder: Path) -> None:
     tifffile.imwrite(folder / "input", GREY)
     script = (
         "import sys, time\n"
-        "from emserve.imaging import ImagingPool, Inspect\n"
+        "from emserve.imaging import Inspect\nfrom emserve.imaging_pool import ImagingPool\n"
         "pool = ImagingPool(1, 2**31, 60)\n"
         "pool.call(Inspect.model_validate_json(sys.argv[1]), 30)\n"
         "print(pool.process_ids[0], flush=True)\n"

@@ -18,7 +18,8 @@ from PIL import Image
 
 from emserve import storage
 from emserve.errors import HelperDied, NotAcceptable
-from emserve.imaging import ImagingPool, Render, RenderedFile, ResultFormat
+from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.imaging_pool import ImagingPool
 from emserve.jobs import ImageSource
 from tests.stored_labels import write_labels
 from workers.images.label_map import create_labels

@@ -1,0 +1,245 @@
+"""The processes that read image files and render results: started, limited, replaced."""
+
+import os
+import queue
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from signal import SIGXCPU, Signals
+from typing import overload
+
+from emserve.errors import EmserveError, HelperDied, UnreadableImage
+from emserve.imaging import (
+    ANSWER,
+    Crashed,
+    Decode,
+    Decoded,
+    Done,
+    Exhausted,
+    Inspect,
+    Ready,
+    Refused,
+    Render,
+    RenderedFile,
+    Result,
+)
+from emserve.jobs import ImageHeader
+
+START_SECONDS = 60.0
+
+
+class _Ended(Exception):
+    """The process will not answer; `str` completes "the process …"."""
+
+
+class _ImagingProcess:
+    """One `python -m workers.images`."""
+
+    def __init__(self, memory_bytes: int, cpu_seconds: int) -> None:
+        self._limits = f"{memory_bytes} bytes of memory", f"{cpu_seconds} s of computing"
+        command = [sys.executable, "-m", "workers.images"]
+        command += ["--memory-bytes", str(memory_bytes), "--cpu-seconds", str(cpu_seconds)]
+        # A heap for each thread would eat the address space that the limit counts.
+        environment = {**os.environ, "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends this process in its own time
+        )
+        self._rest = b""
+        try:
+            self._receive(START_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ask(self, request: Inspect | Decode | Render, timeout_s: float) -> Done | Refused | Crashed:
+        """The answer to `request`. Raises _Ended when there will be none."""
+        if self._process.stdin is None:
+            raise _Ended("has no standard input")
+        try:
+            self._process.stdin.write(request.model_dump_json().encode() + b"\n")
+        except OSError:
+            raise _Ended(self._describe_end()) from None
+        answer = self._receive(timeout_s)
+        if isinstance(answer, Exhausted):
+            raise _Ended(f"needed more than {self._limits[0]}")
+        if isinstance(answer, Ready):
+            raise _Ended("spoke out of turn")
+        return answer
+
+    def _receive(self, timeout_s: float) -> Ready | Done | Refused | Exhausted | Crashed:
+        if self._process.stdout is None:
+            raise _Ended("has no standard output")
+        deadline = time.monotonic() + timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise _Ended(f"needed more than {timeout_s:g} s")
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise _Ended(self._describe_end())
+                self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        return ANSWER.validate_json(line)
+
+    def _describe_end(self) -> str:
+        code = self._process.wait()
+        if code == -SIGXCPU:
+            return f"needed more than {self._limits[1]}"
+        return f"crashed ({Signals(-code).name})" if code < 0 else f"ended with exit status {code}"
+
+    def end(self) -> None:
+        """Ends the process; its pipes stay open for whoever reads from them."""
+        self._process.kill()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """Ends the process and forgets it."""
+        self.end()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+
+class ImagingPool:
+    """Up to `size` processes that read image files and render results, each within limits of memory
+    (address space, in bytes) and of CPU time for a request. Its methods block; any thread may call.
+
+    A process starts when it is first needed, and again after its death."""
+
+    def __init__(self, size: int, memory_bytes: int, cpu_seconds: int) -> None:
+        self._memory_bytes = memory_bytes
+        self._cpu_seconds = cpu_seconds
+        self._slots = threading.BoundedSemaphore(size)
+        # Of several processes one is left for headers, so that big renderings keep no upload waiting.
+        self._render_slots = threading.BoundedSemaphore(max(1, size - 1))
+        self._idle: queue.LifoQueue[_ImagingProcess] = queue.LifoQueue()
+        self._processes: set[_ImagingProcess] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        # Linux ends a process with the *thread* that started it; this one lives as long as the pool.
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="imaging-starter")
+
+    @property
+    def process_ids(self) -> list[int]:
+        """The processes that run now."""
+        with self._lock:
+            return sorted(each.pid for each in self._processes if each.is_alive)
+
+    @overload
+    def call(self, request: Inspect, timeout_s: float) -> ImageHeader: ...
+    @overload
+    def call(self, request: Decode, timeout_s: float) -> Decoded: ...
+    @overload
+    def call(self, request: Render, timeout_s: float) -> RenderedFile: ...
+    def call(self, request: Inspect | Decode | Render, timeout_s: float) -> Result:
+        """Carries out `request`; the time starts once a process is free.
+
+        Raises whatever the process raised on purpose; UnreadableImage when reading the user's file took
+        too much or killed the process; HelperDied when rendering did."""
+        with self._slot(request):
+            process = self._take()
+            try:
+                answer = process.ask(request, timeout_s)
+            except BaseException as error:
+                self._drop(process)
+                if isinstance(error, _Ended):
+                    raise self._blame(request, str(error)) from None
+                raise
+            self._give_back(process)
+        if isinstance(answer, Done):
+            return answer.result
+        raise HelperDied(_CRASHED) if isinstance(answer, Crashed) else answer.error()
+
+    def close(self) -> None:
+        """Ends every process; a request under way fails."""
+        with self._lock:
+            self._closed = True
+            processes, self._processes = self._processes, set()
+        for each in processes:
+            each.end()  # whoever waits for an answer sees the end and cleans up
+        while not self._idle.empty():
+            with suppress(queue.Empty):
+                self._idle.get_nowait().kill()
+        self._starter.shutdown()
+
+    @contextmanager
+    def _slot(self, request: Inspect | Decode | Render) -> Iterator[None]:
+        if isinstance(request, Render):
+            with self._render_slots, self._slots:
+                yield
+        else:
+            with self._slots:
+                yield
+
+    def _take(self) -> _ImagingProcess:
+        while True:
+            try:
+                process = self._idle.get_nowait()
+            except queue.Empty:
+                return self._start()
+            if process.is_alive:
+                return process
+            self._drop(process)
+
+    def _start(self) -> _ImagingProcess:
+        try:
+            process = self._starter.submit(_ImagingProcess, self._memory_bytes, self._cpu_seconds).result()
+        except (RuntimeError, OSError, _Ended) as error:  # RuntimeError: the starter is shut down
+            reason = "the service is stopping" if self._closed else str(error)
+            raise HelperDied(f"A process that reads and renders images did not start: {reason}.") from error
+        with self._lock:
+            if not self._closed:
+                self._processes.add(process)
+                return process
+        process.kill()
+        raise HelperDied(_STOPPING)
+
+    def _give_back(self, process: _ImagingProcess) -> None:
+        if process.is_alive:
+            self._idle.put(process)
+        else:
+            self._drop(process)
+
+    def _drop(self, process: _ImagingProcess) -> None:
+        with self._lock:
+            self._processes.discard(process)
+        process.kill()
+
+    def _blame(self, request: Inspect | Decode | Render, reason: str) -> EmserveError:
+        if self._closed:
+            return HelperDied(_STOPPING)
+        if isinstance(request, Render):
+            return HelperDied(
+                f"The process that renders results {reason}. Try again, or take another format."
+            )
+        return UnreadableImage(
+            f"The process that reads the image {reason}. The file is damaged, or needs more than this server "
+            "allows: save it again as an uncompressed TIFF, or ask the operator to raise "
+            "EMSERVE_DECODE_MEMORY_BYTES or EMSERVE_DECODE_SECONDS."
+        )
+
+
+_STOPPING = "The service is stopping; try again when it is back."
+_CRASHED = (
+    "A process that reads and renders images met an error that it does not know; the server's log has it."
+)
