@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (104) allow
+_STORAGE_SCHEMES = ("file:///", "s3://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -106,6 +107,13 @@ class Settings(BaseSettings):
     def _with_scheme(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and not url.get_secret_value().startswith(_REDIS_SCHEMES):
             raise ValueError(f"a Redis URL begins with {', '.join(_REDIS_SCHEMES)}")
+        return url
+
+    @field_validator("storage")
+    @classmethod
+    def _known_storage(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(_STORAGE_SCHEMES):
+            raise ValueError(f"the storage's URL begins with {' or '.join(_STORAGE_SCHEMES)}")
         return url
 
     @property

@@ -25,7 +25,8 @@ TASK = "workers.tasks.segment"
 
 def connect(url: str) -> Redis:
     """A client of the broker; connects at the first command."""
-    return Redis.from_url(url, socket_connect_timeout=5, health_check_interval=30)
+    # A broker that hangs must not hold its callers for ever; RQ itself waits 5 s for a ticket.
+    return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=15, health_check_interval=30)
 
 
 @contextlib.contextmanager

@@ -98,7 +98,7 @@ def test_a_sixteen_bit_image_that_uses_its_range_is_not(http: httpx.Client) -> N
     assert _codes(run(http, tiff(_as("uint16")))) == {"starter-weights"}
 
 
-@pytest.mark.parametrize(("pixel_nm", "downsampling"), [(16.0, 1), (9.0, 2), (4.0, 4), (50.0, 1)])
+@pytest.mark.parametrize(("pixel_nm", "downsampling"), [(12.0, 1), (6.0, 2), (3.0, 4), (50.0, 1)])
 def test_the_starter_brings_pixels_to_the_size_it_knows(
     http: httpx.Client, cell: bytes, pixel_nm: float, downsampling: int
 ) -> None:

@@ -37,7 +37,7 @@ def test_the_starter_says_its_checksum_and_its_pixel_size(http: httpx.Client, fi
     model = http.get("/v1/models/mitonet@starter").json()
     assert re.fullmatch("[0-9a-f]{64}", model["sha256"])
     assert model["sha256"] == finished["model"]["sha256"]
-    assert model["native_pixel_size_nm"] == 16.0
+    assert model["native_pixel_size_nm"] == 11.3
 
 
 def test_a_model_describes_its_parameters(http: httpx.Client, finished: Json) -> None:

@@ -115,3 +115,9 @@ def test_a_storage_url_of_a_folder_with_blanks_leads_back_to_it(tmp_path: Path) 
     create(open_store(Settings(data_dir=folder).storage_url), "key", b"value")
     assert (folder / "store" / "key").read_bytes() == b"value"
     assert read(open_store(Settings(data_dir=folder).storage_url), "key") == b"value"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://example.org/bucket", "file:relative"])
+def test_a_storage_that_is_none_of_the_known_ones_stops_the_start(url: str) -> None:
+    with pytest.raises(ValidationError, match="s3://"):
+        Settings(storage=url)
