@@ -23,9 +23,13 @@ _SIDE = 512
 
 
 def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
-    """Scores over `count` phantoms that no training saw, run as the service runs them by default."""
+    """Scores over `count` phantoms that no training saw, run as the service runs them by default.
+
+    Their pixels have the size that the weights are at home with, as `downsampling` auto brings it about.
+    """
+    size, shape = card.native_pixel_size_nm, (_SIDE, _SIDE)
     seeds = range(first_seed, min(first_seed + count, FIRST_SEED))
-    return summarise([_compare(engine, card, make_phantom(seed, (_SIDE, _SIDE))) for seed in seeds])
+    return summarise([_compare(engine, card, make_phantom(seed, shape, size)) for seed in seeds])
 
 
 def _compare(engine: Engine, card: ModelCard, phantom: Phantom) -> Overlaps:
