@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 import emserve
 from emserve.logs import configure
 from emserve.settings import Settings
-from service.guards import KnownHost, Measured, RequestId
+from service.guards import HeadAsGet, KnownHost, Measured, RequestId
 from service.metrics import QueueCollector, request_metrics
 from service.openapi import describe
 from service.problems import LastResort, add_handlers
@@ -57,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Measured, requests=requests, seconds=seconds)
     app.add_middleware(KnownHost, allowed=frozenset({chosen.host, *chosen.allowed_hosts}))
     app.add_middleware(RequestId)
+    app.add_middleware(HeadAsGet)  # the outermost
     _describe_with_problems(app)
     return app
 

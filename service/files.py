@@ -50,7 +50,7 @@ async def stored_file(request: Request, store: ObjectStore, file: RenderedFile, 
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
     headers["Content-Length"] = str(end - start)
-    if request.method == "HEAD":
+    if request.state.is_head:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
     body = _read(store, file.key, start, end)
     return StreamingResponse(body, status_code=status, headers=headers, media_type=file.media_type)
@@ -77,7 +77,7 @@ def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
     HEAD, as it demands.
     """
     header = request.headers.get("range")
-    if header is None or request.method != "GET" or request.headers.get("if-range", etag) != etag:
+    if header is None or request.state.is_head or request.headers.get("if-range", etag) != etag:
         return None
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.group(0) == "bytes=-":

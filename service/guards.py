@@ -50,6 +50,25 @@ class RequestId:
             await self._app(scope, receive, send_with_headers)
 
 
+class HeadAsGet:
+    """Answers HEAD wherever GET works (RFC 9110, section 9.3.2); the server leaves the body away.
+
+    `request.state.is_head` tells it from a GET to those that would read much for a body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            is_head = scope["method"] == "HEAD"
+            # A copy: the server must go on seeing what was asked.
+            scope = {**scope, "state": {**scope.get("state", {}), "is_head": is_head}}
+            if is_head:
+                scope["method"] = "GET"
+        await self._app(scope, receive, send)
+
+
 class KnownHost:
     """Refuses requests that a foreign web page may have sent: unknown Host, foreign Origin.
 

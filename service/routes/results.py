@@ -41,7 +41,6 @@ _FILE: dict[int | str, dict[str, Any]] = {  # OpenAPI fragments, free-form by na
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 
-@router.head("/labels", include_in_schema=False)
 @router.get("/labels", response_class=Response, responses={**_FILE})
 async def labels(
     request: Request,
@@ -55,7 +54,6 @@ async def labels(
     return await _result(request, resources, job_id, ResultFormat(wanted), "labels")
 
 
-@router.head("/objects", include_in_schema=False)
 @router.get("/objects", response_class=Response, responses={**_FILE})
 async def objects(
     request: Request,
@@ -69,7 +67,6 @@ async def objects(
     return await _result(request, resources, job_id, ResultFormat(wanted), "objects")
 
 
-@router.head("/preview.png", include_in_schema=False)
 @router.get("/preview.png", response_class=Response, responses={**_FILE})
 async def preview(request: Request, job_id: JobId, resources: ResourcesDep) -> Response:
     """The image with each object outlined in a colour of its own, at most 1024 pixels a side."""

@@ -87,3 +87,15 @@ def test_a_page_of_another_site_is_refused(http: httpx.Client, origin: str) -> N
 
 def test_a_page_of_this_service_is_answered(http: httpx.Client) -> None:
     assert http.get("/v1/jobs", headers={"Origin": "http://localhost:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/v1/jobs", "/v1/models", "/openapi.json", "/docs"])
+def test_what_can_be_read_can_be_asked_for_without_its_body(http: httpx.Client, path: str) -> None:
+    head, get = http.head(path), http.get(path)
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_a_missing_job_is_missing_without_its_body_too(http: httpx.Client) -> None:
+    assert http.head("/v1/jobs/0199-none").status_code == 404
