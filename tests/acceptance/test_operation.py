@@ -99,3 +99,12 @@ def test_what_can_be_read_can_be_asked_for_without_its_body(http: httpx.Client, 
 
 def test_a_missing_job_is_missing_without_its_body_too(http: httpx.Client) -> None:
     assert http.head("/v1/jobs/0199-none").status_code == 404
+
+
+def test_the_documentation_page_needs_no_other_host(http: httpx.Client) -> None:
+    page = http.get("/docs").text
+    sources = re.findall(r"(?:src|href)=[\"']([^\"']+)[\"']", page)
+    assert any(source.endswith(".js") for source in sources)
+    for source in sources:
+        assert source.startswith("/"), source
+        assert http.get(source).status_code == 200
