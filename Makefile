@@ -41,9 +41,9 @@ openapi: $(VENV)/.dev ## Write openapi/openapi.json from the code
 bench: $(VENV)/.dev ## Measure against the plain methods, side by side
 	$(BIN)/python -m benchmarks
 
-train: $(VENV)/.dev ## Train the starter model anew on generated images (about an hour on 2 cores)
+train: $(VENV)/.dev ## Train the starter model anew on generated images (two hours on 2 cores)
 	$(BIN)/python -m training.pool training/runs/pool & \
-	$(BIN)/python -m training.train training/runs/starter && wait
+	$(BIN)/python -m training.train training/runs/starter --minutes 120 && wait
 	$(BIN)/python -m training.release training/runs/starter
 	$(BIN)/python -m training.score mitonet@starter
 

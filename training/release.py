@@ -14,7 +14,7 @@ from workers.models.weights import save
 
 _NATIVE_PIXEL_SIZE_NM = 11.3
 # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
-_DEFAULTS: dict[str, Any] = {"min_distance_object_centers": 7, "min_size": 60}  # of several types
+_DEFAULTS: dict[str, Any] = {"min_distance_object_centers": 7, "min_size": 100}  # of several types
 
 
 def starter_card(weights_sha256: str | None) -> ModelCard:

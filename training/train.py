@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -32,6 +33,7 @@ from workers.models.panoptic import PanopticNetwork
 from workers.models.registry import build
 
 _KEEP_SECONDS = 120
+_FEWEST = 16  # phantoms; a training on fewer would learn them by heart before more come
 
 ARCHITECTURE = "panoptic_deeplab_pr"
 STARTER_CONFIG: dict[str, Any] = {  # the fields are those of the architecture's configuration class
@@ -177,7 +179,9 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long to train")] = 60,
     seed: Annotated[int, typer.Option()] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes torch's default")] = 0,
-    start: Annotated[Path | None, typer.Option(help="Folder of a run to go on from")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="What to go on from: the folder of a run, or released .safetensors")
+    ] = None,
     peak_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 2e-3,
 ) -> None:
     """Train the starter network on the phantoms in POOL; `training.pool` makes them meanwhile."""
@@ -185,8 +189,29 @@ def main(
         torch.set_num_threads(threads)
     network = build(ARCHITECTURE, STARTER_CONFIG)
     if start is not None:
-        network.load_state_dict(torch.load(start / "network.pt", weights_only=True))
-    train(network, PhantomPool(pool), Recipe(minutes, peak_rate=peak_rate), seed, run)
+        network.load_state_dict(_weights(start))
+    train(network, _filled(pool), Recipe(minutes, peak_rate=peak_rate), seed, run)
+
+
+def _weights(start: Path) -> dict[str, Tensor]:
+    if start.suffix != ".safetensors":
+        return dict(torch.load(start / "network.pt", weights_only=True))
+    tensors = load_file(start)
+    return {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
+    }
+
+
+def _filled(folder: Path) -> PhantomPool:
+    """The pool, once it holds enough phantoms to begin with."""
+    pool = PhantomPool(folder)
+    if len(pool) < _FEWEST:
+        typer.echo(
+            f"waiting for {_FEWEST} phantoms in {folder}; `python -m training.pool` makes them", err=True
+        )
+    while len(pool) < _FEWEST:
+        time.sleep(1)
+    return pool
 
 
 if __name__ == "__main__":
