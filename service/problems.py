@@ -105,7 +105,8 @@ def _methods(request: Request) -> list[str]:
 
 
 def _is_there(request: Request, method: str) -> bool:
-    scope = {**request.scope, "method": method}
+    # HEAD is answered wherever GET is.
+    scope = {**request.scope, "method": "GET" if method == HTTPMethod.HEAD else method}
     return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 

@@ -59,13 +59,13 @@ def test_a_failed_job_has_no_results_but_a_reason(http: httpx.Client, failed: Js
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/jobs", {"GET", "POST"}),
-        ("DELETE", "/v1/jobs", {"GET", "POST"}),
-        ("PATCH", f"/v1/jobs/{NOBODY}", {"GET"}),
+        ("PUT", "/v1/jobs", {"GET", "HEAD", "POST"}),
+        ("DELETE", "/v1/jobs", {"GET", "HEAD", "POST"}),
+        ("PATCH", f"/v1/jobs/{NOBODY}", {"GET", "HEAD"}),
         ("GET", f"/v1/jobs/{NOBODY}/cancel", {"POST"}),
         ("POST", f"/v1/jobs/{NOBODY}/labels", {"GET", "HEAD"}),
-        ("POST", "/v1/models", {"GET"}),
-        ("POST", "/livez", {"GET"}),
+        ("POST", "/v1/models", {"GET", "HEAD"}),
+        ("POST", "/livez", {"GET", "HEAD"}),
     ],
 )
 def test_a_method_that_is_not_there(http: httpx.Client, method: str, path: str, allowed: set[str]) -> None:
