@@ -1,7 +1,6 @@
 """What a measurement has to show: a table of text, beside the numbers themselves."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -12,12 +11,6 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-
-
-class Measurement(Protocol):
-    """A frozen dataclass of numbers that can show itself."""
-
-    def table(self) -> Table: ...
 
 
 def seconds(value: float) -> str:

@@ -17,12 +17,12 @@ from types import FrameType
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def end_signal_from_kernel() -> bool:
-    """Asks the kernel for a SIGTERM when the parent ends; False where it cannot (anything but Linux)."""
+def end_signal_from_kernel(signum: int = signal.SIGTERM) -> bool:
+    """Asks the kernel for a signal when the parent ends; False where it cannot (anything but Linux)."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM)) != 0:
+    if libc.prctl(_PR_SET_PDEATHSIG, int(signum)) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     return True
 

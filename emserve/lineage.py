@@ -1,13 +1,12 @@
 """Processes that must not outlive the one that started them."""
 
-import ctypes
 import os
 import signal
-import sys
 import threading
 import time
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+from emserve.leash import end_signal_from_kernel
+
 _LOOK_SECONDS = 1.0
 
 
@@ -19,10 +18,7 @@ def die_with_parent() -> None:
     whatever channel leads to it.
     """
     parent = os.getppid()
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL)) != 0:
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    end_signal_from_kernel(signal.SIGKILL)
     threading.Thread(target=_look_for, args=(parent,), name="parent-watch", daemon=True).start()
 
 

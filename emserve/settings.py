@@ -2,7 +2,6 @@
 
 import json
 import os
-from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -115,10 +114,6 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(_STORAGE_SCHEMES):
             raise ValueError(f"the storage's URL begins with {' or '.join(_STORAGE_SCHEMES)}")
         return url
-
-    @property
-    def job_timeout(self) -> timedelta:
-        return timedelta(seconds=self.job_timeout_seconds)
 
     @property
     def models(self) -> Path:
