@@ -151,8 +151,9 @@ class Shrunk:
         height, width = image.shape
         self.shape: tuple[int, ...] = (-(-height // factor), -(-width // factor))
         self.dtype: np.dtype[Any] = image.dtype
-        self._rows = _taps(height, self.shape[0])
-        self._columns = _taps(width, self.shape[1])
+        exactly = self.dtype in (np.uint16, np.int16)  # OpenCV rounds positions to float32 for the others
+        self._rows = _taps(height, self.shape[0], exactly)
+        self._columns = _taps(width, self.shape[1], exactly)
 
     def read(self, y0: int, y1: int) -> GreyImage:
         """Rows y0 to y1 - 1, cut off at the last."""
@@ -186,8 +187,10 @@ class _Taps:
         return replace(self, first=self.first - top, second=self.second - top)
 
 
-def _taps(n_in: int, n_out: int) -> _Taps:
+def _taps(n_in: int, n_out: int, exactly: bool) -> _Taps:
     position = (np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5
+    if not exactly:
+        position = position.astype(np.float32)
     first = np.clip(np.floor(position), 0, n_in - 1).astype(np.intp)
     second = np.minimum(first + 1, n_in - 1)
     share = np.where(first == second, 0, np.clip(position - first, 0, 1))
