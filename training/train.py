@@ -30,6 +30,7 @@ from training.losses import (
 from training.pool import PhantomPool
 from training.targets import make_targets
 from workers.models.panoptic import PanopticNetwork
+from workers.models.panoptic_deeplab import ImagePooling
 from workers.models.registry import build
 
 _KEEP_SECONDS = 120
@@ -108,6 +109,17 @@ def keep_depthwise_exact(network: PanopticNetwork) -> None:
             module.forward = partial(_in_float32, module)  # type: ignore[method-assign]  # for training only
 
 
+def ignore_image_mean(network: PanopticNetwork) -> None:
+    """Silences the branch that sees the mean over the whole image: a tile is to see what the whole sees.
+
+    Learned, it moves every decision with the size of the tile, and does not raise the score.
+    """
+    for module in network.modules():
+        if isinstance(module, ImagePooling):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter).requires_grad_(False)
+
+
 def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         return functional.conv2d(
@@ -135,7 +147,8 @@ def train(network: PanopticNetwork, pool: PhantomPool, recipe: Recipe, seed: int
         use_buffers=True,
     )
     keep_depthwise_exact(network)
-    optimizer = torch.optim.AdamW(network.parameters(), recipe.peak_rate, weight_decay=recipe.weight_decay)
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
     crops = Crops(pool, recipe.side, seed)
     batches = iter(DataLoader(crops, batch_size=recipe.batch, num_workers=1, prefetch_factor=4))
     with _bar() as bar:
@@ -148,7 +161,7 @@ def train(network: PanopticNetwork, pool: PhantomPool, recipe: Recipe, seed: int
             loss = batch_loss(network, next(batches), recipe.points, generator)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            torch.nn.utils.clip_grad_norm_(learned, 5.0)
             optimizer.step()
             averaged.update_parameters(network)
             step += 1
@@ -190,6 +203,7 @@ def main(
     network = build(ARCHITECTURE, STARTER_CONFIG)
     if start is not None:
         network.load_state_dict(_weights(start))
+    ignore_image_mean(network)
     train(network, _filled(pool), Recipe(minutes, peak_rate=peak_rate), seed, run)
 
 
