@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from torch import Tensor
 
 from emserve.errors import OutOfMemory
 from workers.models.panoptic import PanopticNetwork
+from workers.models.place import Place, enlarge
+from workers.models.point_rend import share_of_points
 
 Precision = Literal["fp32", "bf16"]
 FloatArray = npt.NDArray[np.float32]
@@ -51,8 +52,14 @@ class Engine:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def predict(self, images: FloatArray, downsampling: int = 1, fine_boundaries: bool = False) -> Heads2D:
-        """Maps of normalised, padded float32 images (N, H, W).
+    def predict(
+        self,
+        images: FloatArray,
+        downsampling: int = 1,
+        fine_boundaries: bool = False,
+        places: list[Place] | None = None,
+    ) -> Heads2D:
+        """Maps of normalised, padded float32 images (N, H, W): tiles at `places` of one image, or wholes.
 
         `downsampling` (a power of two) is how much smaller the image is than the original: rendering
         takes the semantic map back to the original's size. `fine_boundaries` gives centres and offsets
@@ -60,19 +67,23 @@ class Engine:
         Raises ValueError for a size that the network cannot take, and OutOfMemory.
         """
         self._check(images, downsampling)
+        batch, height, width = images.shape
+        places = places or [Place.whole(height, width)] * batch
         x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]  # (N, 1, H, W)
         x = x.to(self._device).contiguous(memory_format=torch.channels_last)
         with (
             _memory_told(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"),
         ):
-            heads = self._network(x)
-            logits = self._network.render(heads, steps=2 + downsampling.bit_length() - 1).float()
+            heads = self._network(x, places)
+            steps = 2 + downsampling.bit_length() - 1
+            points = share_of_points(height * width, places[0].height * places[0].width)
+            logits = self._network.render(heads, steps, points).float()
         scale = COARSE_STEP if fine_boundaries else 1
         return Heads2D(
             semantic=_array(_probabilities(logits)),
-            centres=_array(_enlarge(heads.ctr_hmp.float(), scale)),
-            offsets=_array(_enlarge(heads.offsets.float(), scale)),
+            centres=_array(_enlarge(heads.ctr_hmp.float(), scale, places)),
+            offsets=_array(_enlarge(heads.offsets.float(), scale, places)),
             step=COARSE_STEP // scale,
         )
 
@@ -125,10 +136,11 @@ def _probabilities(logits: Tensor) -> Tensor:
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
 
 
-def _enlarge(maps: Tensor, scale: int) -> Tensor:
+def _enlarge(maps: Tensor, scale: int, places: list[Place]) -> Tensor:
     if scale == 1:
         return maps
-    return F.interpolate(maps, scale_factor=float(scale), mode="bilinear", align_corners=True)
+    height, width = maps.shape[2:]
+    return enlarge(maps, (scale * height, scale * width), COARSE_STEP, places)
 
 
 def _array(maps: Tensor) -> FloatArray:

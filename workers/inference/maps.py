@@ -13,6 +13,7 @@ from workers.inference.merge import harden
 from workers.inference.preprocess import GreyImage, Levels, Shrunk, normalise
 from workers.inference.rows import Rows, Sheet, Workspace
 from workers.inference.tiling import Axis, Cut
+from workers.models.place import Place
 
 SMALLEST_TILE = 256
 _ROWS_AT_ONCE = 64  # are written: what is copied for it stays small beside the maps themselves
@@ -72,7 +73,8 @@ def infer(image: Rows, look: Look, engine: Engine, workspace: Workspace, on_tile
         band = small.read(y, y + rows.size)
         for batch in _batches(columns.starts, look.batch):
             tiles = np.stack([_tile(band[:, x : x + columns.size], look, (rows, columns)) for x in batch])
-            writer.add(index, batch, engine.predict(tiles, look.downsampling, look.fine_boundaries))
+            places = [Place(y, x, rows.length, columns.length) for x in batch]
+            writer.add(index, batch, engine.predict(tiles, look.downsampling, look.fine_boundaries, places))
             done += len(batch)
             on_tile(done, total)
         writer.flush(rows.starts[index + 1] if index + 1 < len(rows.starts) else rows.length)

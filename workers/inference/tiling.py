@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 _BORDER, _LARGEST_BORDER = 0.1, 128
 _GRID = 16  # pixels; the stride of the deepest features that keep their place
-_UNSEEN = 0.25  # share of an overlap, at a tile's very edge, where what the network saw was cut off
+_UNSEEN = 0.4  # share of an overlap, at a tile's very edge, where what the network saw was cut off
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Axis:
         """(tiles, size) how much each tile counts at each of its pixels; at every pixel they add up to 1.
 
         Across an overlap the weight moves from one tile to the next in a straight line, but for the
-        outermost quarter at either end, which the inner tile has to itself.
+        outermost two fifths at either end, which the inner tile has to itself.
         """
         weights = np.ones((len(self.starts), self.size), np.float32)
         for index, (start, following) in enumerate(zip(self.starts, self.starts[1:], strict=False)):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from workers.models.layers import Head
-from workers.models.point_rend import PointRend
+from workers.models.place import Place
+from workers.models.point_rend import REFINED_POINTS, PointRend
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,14 @@ class PanopticNetwork(nn.Module):
         self.ins_xy = Head(decoder_channels, 2)
         self.semantic_pr = PointRend(decoder_channels, num_classes)
 
-    def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Semantic and instance features (N, D, H/4, W/4) of an image (N, 1, H, W)."""
+    def decode(self, image: Tensor, places: list[Place]) -> tuple[Tensor, Tensor]:
+        """Semantic and instance features (N, D, H/4, W/4) of images (N, 1, H, W)."""
         raise NotImplementedError
 
-    def forward(self, image: Tensor) -> Heads:
-        """Heads of normalised images (N, 1, H, W)."""
-        semantic, instance = self.decode(image)
+    def forward(self, image: Tensor, places: list[Place] | None = None) -> Heads:
+        """Heads of normalised images (N, 1, H, W): tiles at `places`, or wholes."""
+        batch, _, height, width = image.shape
+        semantic, instance = self.decode(image, places or [Place.whole(height, width)] * batch)
         return Heads(
             coarse_logits=self.semantic_head(semantic),
             features=semantic,
@@ -49,6 +51,9 @@ class PanopticNetwork(nn.Module):
             offsets=self.ins_xy(instance),
         )
 
-    def render(self, heads: Heads, steps: int = 2) -> Tensor:
-        """Class logits (N, C, h * 2**steps, w * 2**steps): 2 steps give the image's own size."""
-        return self.semantic_pr.subdivide(heads.coarse_logits, heads.features, steps)
+    def render(self, heads: Heads, steps: int = 2, points: int = REFINED_POINTS) -> Tensor:
+        """Class logits (N, C, h * 2**steps, w * 2**steps): 2 steps give the image's own size.
+
+        In each step `points` pixels are decided anew.
+        """
+        return self.semantic_pr.subdivide(heads.coarse_logits, heads.features, steps, points)

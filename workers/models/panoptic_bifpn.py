@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workers.models.layers import conv_norm, sepconv_norm
 from workers.models.panoptic import PanopticNetwork
+from workers.models.place import Place
 from workers.models.resnet import EncoderConfig, ResNet
 
 LEVELS = 5  # P3 to P7
@@ -166,7 +167,7 @@ class PanopticBiFPNPR(PanopticNetwork):
         self.semantic_decoder = Decoder(config.fpn_channels)
         self.instance_decoder = Decoder(config.fpn_channels)
 
-    def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, image: Tensor, _: list[Place]) -> tuple[Tensor, Tensor]:
         _, p2, *features = self.encoder(image)
         p2 = self.p2_resample(p2)  # (N, D, H/4, W/4)
         semantic = self.semantic_decoder(p2, self.semantic_fpn(features))

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from workers.models.layers import conv_norm_relu, sepconv_norm
 from workers.models.panoptic import PanopticNetwork
+from workers.models.place import Place, enlarge
 from workers.models.resnet import EncoderConfig, ResNet
 
 
@@ -75,15 +75,16 @@ class Decoder(nn.Module):
         super().__init__()
         _, p2_channels, _, _, p5_channels = config.encoder.channels
         channels = config.decoder_channels
+        self._stride = config.encoder.output_stride
         self.aspp = ASPP(p5_channels, config)
         self.project = nn.Sequential(conv_norm_relu(p2_channels, low_level_channels))
         self.fuse = nn.Sequential(
             sepconv_norm(channels + low_level_channels, channels, 5, nn.ReLU(inplace=True))
         )
 
-    def forward(self, p2: Tensor, p5: Tensor) -> Tensor:
-        context = self.aspp(p5)  # (N, D, H/16, W/16)
-        context = F.interpolate(context, size=p2.shape[2:], mode="bilinear", align_corners=True)
+    def forward(self, p2: Tensor, p5: Tensor, places: list[Place]) -> Tensor:
+        height, width = p2.shape[2:]
+        context = enlarge(self.aspp(p5), (height, width), self._stride, places)  # (N, D, H/4, W/4)
         y: Tensor = self.fuse(torch.cat((context, self.project(p2)), dim=1))  # (N, D, H/4, W/4)
         return y
 
@@ -99,6 +100,6 @@ class PanopticDeepLabPR(PanopticNetwork):
         self.semantic_decoder = Decoder(config, config.low_level_channels)
         self.instance_decoder = Decoder(config, instance_channels)
 
-    def decode(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(self, image: Tensor, places: list[Place]) -> tuple[Tensor, Tensor]:
         _, p2, _, _, p5 = self.encoder(image)
-        return self.semantic_decoder(p2, p5), self.instance_decoder(p2, p5)
+        return self.semantic_decoder(p2, p5, places), self.instance_decoder(p2, p5, places)

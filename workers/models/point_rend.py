@@ -5,6 +5,9 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch user k
 from torch import Tensor, nn
 
 REFINED_POINTS = 8192
+"""Pixels that are decided anew in each step, of an image of up to 1024 x 1024."""
+
+_SHARP_AREA = 1024 * 1024
 HIDDEN_LAYERS = 3
 
 
@@ -42,10 +45,8 @@ class PointHead(nn.Module):
 class PointRend(nn.Module):
     """Subdivision of a logit map: upsample by two, decide the most uncertain pixels anew, repeat."""
 
-    def __init__(self, feature_channels: int, num_classes: int, refined: int = REFINED_POINTS) -> None:
-        """`refined` points are decided anew in each step of the subdivision."""
+    def __init__(self, feature_channels: int, num_classes: int) -> None:
         super().__init__()
-        self._refined = refined
         self.point_head = PointHead(feature_channels, num_classes)
 
     def forward(self, coarse: Tensor, features: Tensor, points: Tensor) -> Tensor:
@@ -53,13 +54,16 @@ class PointRend(nn.Module):
         logits: Tensor = self.point_head(sample(features, points), sample(coarse, points))
         return logits
 
-    def subdivide(self, coarse: Tensor, features: Tensor, steps: int) -> Tensor:
-        """Coarse logits (N, K, h, w) to (N, K, h * 2**steps, w * 2**steps)."""
+    def subdivide(self, coarse: Tensor, features: Tensor, steps: int, refined: int) -> Tensor:
+        """Coarse logits (N, K, h, w) to (N, K, h * 2**steps, w * 2**steps).
+
+        `refined` points are decided anew in each step.
+        """
         logits = coarse
         for _ in range(steps):
             logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
             n, k, height, width = logits.shape
-            picked = most_uncertain(logits, self._refined)  # (N, P), row-major pixel numbers
+            picked = most_uncertain(logits, refined)  # (N, P), row-major pixel numbers
             x = (picked % width + 0.5) / width
             y = (picked // width + 0.5) / height
             decided = self(coarse, features, torch.stack((x, y), dim=2))  # (N, P, K)
@@ -68,6 +72,14 @@ class PointRend(nn.Module):
             flat = flat.scatter(2, index, decided.transpose(1, 2).to(flat.dtype))
             logits = flat.view(n, k, height, width)
         return logits
+
+
+def share_of_points(tile: int, image: int) -> int:
+    """How many points of a tile of `tile` pixels are decided anew, of an image of `image` pixels.
+
+    The borders of objects are as fine in every tile as in the whole, and in large images as in small ones.
+    """
+    return max(1, round(REFINED_POINTS * tile / min(image, _SHARP_AREA)))
 
 
 def most_uncertain(logits: Tensor, count: int) -> Tensor:

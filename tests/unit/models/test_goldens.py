@@ -121,38 +121,55 @@ def test_raw_heads_are_those_of_the_reference(model: str, fine: bool, goldens: P
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
+    "fine": {"fine_boundaries": True},
     "scale2": {"downsampling": 2},
+    "scale4": {"downsampling": 4},
     "fine_scale2": {"downsampling": 2, "fine_boundaries": True},
     "nms7_t02_c03": {
         "min_distance_object_centers": 7,
         "center_confidence_thr": 0.2,
         "confidence_thr": 0.3,
     },
+    "k4": {"min_distance_object_centers": 4},
     "semantic": {"semantic_only": True},
+    "tile256": {"tile_size": 256},
+    "tile256_scale2_fine": {"tile_size": 256, "downsampling": 2, "fine_boundaries": True},
+    "div100": {},  # ours has no label divisor
 }
+RUNS = {  # the cases of each image; tiled ones only where one tile holds the image: see docs/parity.md
+    "MitoNet_v1": {
+        "a256u8": [*CASES],
+        "b512u8": ["default", "fine", "scale2"],
+        "c1000x700u16": ["default", "scale4"],
+        "d300x421u8": ["default", "scale2"],
+    },
+    "MitoNet_v1_mini": {
+        "a256u8": [*CASES],
+        "b512u8": ["default", "fine", "scale2", "scale4", "semantic"],
+        "c1000x700u16": ["default", "scale2"],
+        "d300x421u8": ["default", "scale2"],
+    },
+    "NucleoNet_base_v2": {"d300x421u8": ["default"]},
+    "DropNet_base_v1": {"d300x421u8": ["default"]},
+}
+# One peak is 0.100013 in exact arithmetic, 0.100009 here and 0.099998, below the threshold, in the reference.
+LOWER = {("MitoNet_v1", "a256u8", "fine"): 0.997}
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+@pytest.mark.parametrize(
+    ("model", "image", "case"),
+    [(model, image, case) for model in RUNS for image, cases in RUNS[model].items() for case in cases],
+)
 def test_label_maps_divide_the_image_as_the_reference_does(
-    model: str, case: str, goldens: Path, workspace: Workspace
+    model: str, image: str, case: str, goldens: Path, workspace: Workspace
 ) -> None:
-    image = ArrayRows(image_of("a256u8", goldens))
-    request = Request2D(image, None, Parameters(**CASES[case]), card_of(model))
+    params = Parameters(**CASES[case])
+    request = Request2D(ArrayRows(image_of(image, goldens)), None, params, card_of(model))
     found = segment(request, engine_of(model, goldens), workspace, lambda *_: None)
-    with np.load(goldens / f"e2e2d_{model}_a256u8.npz") as file:
-        assert agreement(all_labels(found.labels), file[f"seg_{case}"]) >= 0.999
+    with np.load(goldens / f"e2e2d_{model}_{image}.npz") as file:
+        same = agreement(all_labels(found.labels), file[f"seg_{case}"])
+    assert same >= LOWER.get((model, image, case), 0.999)
     assert len(found.objects) == found.labels.count
-
-
-@pytest.mark.parametrize("model", ["NucleoNet_base_v2", "DropNet_base_v1"])
-def test_padding_to_512_gives_the_label_map_of_the_reference(
-    model: str, goldens: Path, workspace: Workspace
-) -> None:
-    request = Request2D(ArrayRows(image_of("d300x421u8", goldens)), None, Parameters(), card_of(model))
-    found = segment(request, Engine(folded_network(model, goldens)), workspace, lambda *_: None)
-    with np.load(goldens / f"e2e2d_{model}_d300x421u8.npz") as file:
-        assert agreement(all_labels(found.labels), file["seg_default"]) >= 0.999
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -161,9 +178,9 @@ def test_subdivision_gives_the_logits_of_the_reference(steps: int, goldens: Path
         coarse, features = torch.from_numpy(file["coarse"]), torch.from_numpy(file["features"])
         expected = torch.from_numpy(file[f"out_steps{steps}"])
         weights = {key[2:]: torch.from_numpy(file[key]) for key in file.files if key.startswith("w_")}
-    render = PointRend(features.shape[1], 1, refined=500)
+    render = PointRend(features.shape[1], 1)
     render.load_state_dict(weights)
     with torch.inference_mode():
-        logits = render.subdivide(coarse, features, steps)
+        logits = render.subdivide(coarse, features, steps, refined=500)
     # Of two pixels that are equally uncertain up to rounding, either may be the last one refined.
     assert ((logits - expected).abs() > 1e-5).float().mean() <= 0.001 * steps
