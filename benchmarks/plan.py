@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from benchmarks.decoding import KINDS
 from benchmarks.forward import MODELS
 
 
@@ -21,6 +22,7 @@ class Plan:
     repeats: tuple[int, ...] = (1, 2, 4, 8)
     memory_sides: tuple[int, ...] = (4096, 8192)
     memory_tile: str = "auto"
+    decoded_sides: tuple[int, ...] = (4096,)
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
 
@@ -35,6 +37,7 @@ class Plan:
                 self.measured_objects,
                 self.repeats,
                 self.memory_sides,
+                self.decoded_sides * len(KINDS),
                 self.models,
             )
         )
@@ -45,4 +48,5 @@ FULL = Plan(
     centres_alone=(),
     repeats=(1, 2, 4, 8, 16),
     memory_sides=(4096, 16384),
+    decoded_sides=(4096, 16384),
 )

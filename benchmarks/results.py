@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import forward, measures, memory, plots, post_processing, scaling
+from benchmarks import decoding, forward, measures, memory, plots, post_processing, scaling
 from benchmarks.table import Table
 
 
@@ -48,6 +48,7 @@ class Results:
     measures: tuple[measures.Measures, ...]
     costs: tuple[scaling.Cost, ...]
     peaks: tuple[memory.Peak, ...]
+    decodings: tuple[decoding.Decoding, ...]
     forward: tuple[forward.Forward, ...]
 
     def tables(self) -> tuple[Table, ...]:
@@ -56,6 +57,7 @@ class Results:
             measures.table(self.measures),
             scaling.table(self.costs),
             memory.table(self.peaks),
+            decoding.table(self.decodings),
             forward.table(self.forward),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.decoding import KINDS, Decoding, measure_decoding
 from benchmarks.forward import MODES, Forward, measure_forward
 from benchmarks.measures import Measures
 from benchmarks.measures import compare as compare_measures
@@ -33,6 +34,7 @@ class Run:
             measures=tuple(self._measures()),
             costs=tuple(self._costs()),
             peaks=tuple(self._peaks()),
+            decodings=tuple(self._decodings()),
             forward=tuple(self._forward()),
         )
 
@@ -73,6 +75,14 @@ class Run:
             self._on_step(f"memory at {side} x {side}")
             peaks.append(measure_peak(side, plan.memory_tile, self._folder))
         return peaks
+
+    def _decodings(self) -> list[Decoding]:
+        runs = []
+        for side in self._plan.decoded_sides:
+            for kind in KINDS:
+                self._on_step(f"decoding {kind} of {side} x {side}")
+                runs.append(measure_decoding(kind, side, self._folder))
+        return runs
 
     def _forward(self) -> list[Forward]:
         runs = []

@@ -7,9 +7,10 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from workers.images.sheet import Sheet
 from workers.inference.engine import COARSE_STEP
 from workers.inference.maps import Maps
-from workers.inference.rows import Sheet, Workspace
+from workers.inference.rows import Workspace
 
 _GRAIN = 12.0  # pixels; how coarse the foreground is
 

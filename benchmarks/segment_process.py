@@ -5,7 +5,6 @@ is one image in a fresh process and nothing else.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -13,18 +12,17 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from benchmarks.resident import peak_bytes
 from benchmarks.starter import starter_card, starter_engine
 from emserve.params import Parameters
 from workers.inference.pipeline import Request2D, segment
 from workers.inference.rows import Workspace
 
-_STATUS = Path("/proc/self/status")
-
 
 def main(path: Path, tile: str) -> None:
     torch.set_num_threads(1)
     card, engine = starter_card(), starter_engine()
-    idle = _peak_bytes()
+    idle = peak_bytes()
     with TemporaryDirectory(dir=path.parent) as folder, Workspace(Path(folder)) as workspace:
         image = workspace.open_npy(path)
         request = Request2D(
@@ -33,19 +31,11 @@ def main(path: Path, tile: str) -> None:
         found = segment(request, engine, workspace, lambda *_: None)
     report = {
         "idle_bytes": idle,
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
         "objects": len(found.objects),
         "cpu_s": time.process_time(),
     }
     sys.stdout.write(json.dumps(report) + "\n")
-
-
-def _peak_bytes() -> int:
-    """Largest resident size so far."""
-    if _STATUS.exists():  # Linux's ru_maxrss has in it the size of the process that started this one
-        lines = _STATUS.read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on a Mac
 
 
 if __name__ == "__main__":

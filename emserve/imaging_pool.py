@@ -234,8 +234,9 @@ class ImagingPool:
             )
         return UnreadableImage(
             f"The process that reads the image {reason}. The file is damaged, or needs more than this server "
-            "allows: save it again as an uncompressed TIFF, or ask the operator to raise "
-            "EMSERVE_DECODE_MEMORY_BYTES or EMSERVE_DECODE_SECONDS."
+            "allows, as large JPEGs and TIFFs of a single compressed strip do: save it again as a TIFF with "
+            "tiles or without compression, or ask the operator to raise EMSERVE_DECODE_MEMORY_BYTES or "
+            "EMSERVE_DECODE_SECONDS."
         )
 
 

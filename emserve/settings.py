@@ -79,7 +79,8 @@ class Settings(BaseSettings):
     """Largest upload, in bytes."""
 
     decode_memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
-    """Address space of a process that reads or renders images."""
+    """Address space of a process that reads or renders images, of which it takes about 400 MB itself. Only
+    JPEGs, interlaced PNGs and TIFFs of one compressed strip need room for the whole image."""
 
     decode_seconds: Annotated[int, Field(gt=0)] = 600
     """CPU time that reading or rendering one image may take."""

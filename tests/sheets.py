@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.images.sheet import Sheet
 from workers.inference.merge import Labels, Merged
-from workers.inference.rows import Sheet, Workspace
+from workers.inference.rows import Workspace
 
 
 def sheet_of(workspace: Workspace, name: str, array: NDArray[Any]) -> Sheet:

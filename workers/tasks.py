@@ -18,9 +18,10 @@ from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, S
 from workers.bench import Bench
 from workers.images.label_map import CHUNK, create_labels, label_dtype
 from workers.images.objects_file import write_objects
+from workers.images.sheet import Sheet
 from workers.inference import pipeline
 from workers.inference.merge import Merged
-from workers.inference.rows import Sheet, Workspace, bands
+from workers.inference.rows import Workspace, bands
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance

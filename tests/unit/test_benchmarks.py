@@ -20,6 +20,7 @@ _TINY = Plan(
     tile_centres=4,
     repeats=(1, 2),
     memory_sides=(128,),
+    decoded_sides=(128,),
     models=("mitonet@starter",),
     forward_sides=(64,),
 )
@@ -46,6 +47,7 @@ def test_results_are_written_as_numbers_and_as_plots(results: Results, tmp_path:
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["measures"][0]["areas_agree"]
     assert written["peaks"][0]["peak_bytes"] >= written["peaks"][0]["idle_bytes"] > 0
+    assert all(each["peak_bytes"] >= each["idle_bytes"] > 0 for each in written["decodings"])
     assert [cost["megapixels"] for cost in written["costs"]] == [64 * 64 / 2**20, 128 * 128 / 2**20]
     assert len(list(tmp_path.glob("*.png"))) == 4
 

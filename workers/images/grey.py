@@ -1,5 +1,6 @@
 """Which grey image of a file is meant: axes, channel, data type, checked against what can be segmented."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -38,11 +39,25 @@ class GreyImage:
     index: dict[str, int]
     """The place of the image on every axis but Y and X."""
 
-    def of(self, array: NDArray[Any], axes: str | None = None) -> NDArray[Any]:
-        """The image (Y, X) of an array with all of the file's axes, or with only these of them."""
-        axes = self.axes if axes is None else axes
-        plane = array[tuple(self.index.get(axis, slice(None)) for axis in axes)]
-        return plane if axes.index("Y") < axes.index("X") else plane.T
+    @property
+    def is_turned(self) -> bool:
+        """Whether rows of the file are columns of the image."""
+        return self.axes.index("X") < self.axes.index("Y")
+
+    def of(self, array: NDArray[Any], axes: str) -> NDArray[Any]:
+        """The image in an array with these of the file's axes: (Y, X), or (X, Y) where it is turned."""
+        return array[tuple(self.index.get(axis, slice(None)) for axis in axes)]
+
+    def of_bands(self, bands: Iterable[NDArray[Any]], axes: str) -> Iterator[NDArray[Any]]:
+        """The same, of an array that comes by bands along the first of its axes."""
+        if axes[0] in "YX":
+            yield from (self.of(band, axes) for band in bands)
+            return
+        begin, wanted = 0, self.index[axes[0]]
+        for band in bands:
+            if begin <= wanted < begin + len(band):
+                yield self.of(band[wanted - begin], axes[1:])
+            begin += len(band)
 
 
 def choose(found: FoundImage, source: ImageSource, max_pixels: int | None = None) -> GreyImage:

@@ -9,11 +9,11 @@ from workers.images.grey import choose
 from workers.images.jpeg import JpegReader
 from workers.images.mrc import MrcReader, is_mrc
 from workers.images.png import PngReader
+from workers.images.png_rows import SIGNATURE
 from workers.images.reader import ImageReader
 from workers.images.tiff import TiffReader
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _START_BYTES = 256
 
@@ -35,7 +35,7 @@ def open_image(file: BinaryIO) -> ImageReader:
 def _reader_for(start: bytes) -> Callable[[BinaryIO], ImageReader]:
     if start.startswith(_TIFF_MAGIC):
         return TiffReader
-    if start.startswith(_PNG_MAGIC):
+    if start.startswith(SIGNATURE):
         return PngReader
     if start.startswith(_JPEG_MAGIC):
         return JpegReader

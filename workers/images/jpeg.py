@@ -1,13 +1,14 @@
 """Reads JPEG files."""
 
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from emserve.errors import UnreadableImage
 from workers.images.grey import FoundImage, GreyImage
+from workers.images.picture import picture_bands
 
 _END = b"\xff\xd9"
 _TAIL_BYTES = 1 << 16  # some programs write a little behind the end
@@ -34,9 +35,10 @@ class JpegReader:
             pixel_size_nm=None,  # its density says how large to print the image
         )
 
-    def read(self, image: GreyImage) -> NDArray[Any]:
+    def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
+        """After the whole of it was decoded: a progressive JPEG can be decoded in no other way."""
         with self._open() as picture:
-            return image.of(np.asarray(picture))
+            yield from image.of_bands(picture_bands(picture), image.axes)
 
     def _open(self) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = None  # the number of pixels is checked against our own limit

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emserve.errors import NotAcceptable
 from workers.images.label_map import LabelMap
+from workers.images.sheet import Sheet
 
 _TILE = 512
 _LARGE_SIDE = 4096  # from here on viewers want a pyramid
@@ -89,12 +90,13 @@ def write_imagej_tiff(labels: LabelMap, path: Path) -> None:
         # x before y, pixels per unit
         options["resolution"] = tuple(_rational(1 / each) for each in reversed(size))
         options["resolutionunit"] = "NONE"
-    out = tifffile.memmap(
-        path, shape=labels.shape, dtype=labels.array.dtype, imagej=True, byteorder=">", **options
-    )
-    for y0, band in labels.bands():
-        out[y0 : y0 + len(band)] = band
-    out.flush()
+    dtype = labels.array.dtype.newbyteorder(">")
+    tifffile.imwrite(path, shape=labels.shape, dtype=dtype, imagej=True, byteorder=">", **options)
+    with tifffile.TiffFile(path) as file:
+        (begin,) = file.pages.first.dataoffsets
+    with Sheet(path, labels.shape, dtype, begin) as sheet:
+        for y0, band in labels.bands():
+            sheet.write(y0, band)
 
 
 def _rational(value: float) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, Self
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.grey import FoundImage, GreyImage
+from workers.images.raw import RawArray
 
 HEADER_BYTES = 1024
 _MAGIC_PLACE, _MAGICS = 208, (b"MAP ", b"MAP\0")
@@ -26,8 +28,6 @@ _LARGEST_SIGNED_BYTE = 127
 _DTYPES = {1: "int16", 2: "float32", 6: "uint16", 12: "float16"}
 _BYTES = 0
 _OTHER_MODES = {3: "complex int16", 4: "complex float32", 16: "colours", 101: "4 bits"}
-_PLANE_AXES = 2
-_BAND_BYTES = 1 << 24
 _ANGSTROMS_PER_NM = 10
 
 
@@ -123,19 +123,19 @@ class MrcReader:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
         size_bytes = file.seek(0, 2)
         file.seek(0)
         self._header = header = MrcHeader.parse(file.read(HEADER_BYTES))
-        self._stored = header.stored
-        self._begin = HEADER_BYTES + header.extended_bytes
         sides = header.sections, header.rows, header.columns
+        shape = sides if header.sections > 1 else sides[1:]
+        self._pixels = RawArray(file, HEADER_BYTES + header.extended_bytes, shape, header.stored)
         self._check(sides, size_bytes)
+        stored = header.stored.name
         self.found = FoundImage(
             format="mrc",
-            shape=sides if header.sections > 1 else sides[1:],
+            shape=shape,
             axes="ZYX" if header.sections > 1 else "YX",
-            dtype={"int8": "uint8", "float16": "float32"}.get(self._stored.name, self._stored.name),
+            dtype={"int8": "uint8", "float16": "float32"}.get(stored, stored),
             pixel_size_nm=header.pixel_size_nm,
         )
 
@@ -147,36 +147,14 @@ class MrcReader:
                 f"The MRC's header is damaged: it speaks of {' x '.join(map(str, sides))} pixels behind an "
                 f"extended header of {extended_bytes} bytes. Save the image again."
             )
-        needed = self._begin + math.prod(sides) * self._stored.itemsize
+        needed = self._pixels.begin + math.prod(sides) * self._pixels.stored.itemsize
         if needed > size_bytes:
             raise UnreadableImage(
                 f"The MRC has {size_bytes} bytes and needs {needed} for what its header says; it was cut "
                 "off: send the whole file."
             )
 
-    def read(self, image: GreyImage) -> NDArray[Any]:
-        """Signed bytes come 128 higher, as uint8; float16 as float32."""
-        axes = image.axes
-        if len(axes) == _PLANE_AXES:
-            return image.of(self._sections(0, 1)[0])
-        if axes[0] in "YX":  # the caller says that what counts sections is Y or X
-            return image.of(self._sections(0, self._header.sections))
-        return image.of(self._sections(image.index[axes[0]], 1)[0], axes[1:])
-
-    def _sections(self, first: int, count: int) -> NDArray[Any]:
-        """(count, rows, columns) from section number `first` on, in native byte order."""
-        rows, columns = self._header.rows, self._header.columns
-        row_bytes = columns * self._stored.itemsize
-        pixels = np.empty((count * rows, columns), self.found.dtype)
-        self._file.seek(self._begin + first * rows * row_bytes)
-        height = max(1, _BAND_BYTES // row_bytes)
-        for y0 in range(0, len(pixels), height):
-            part = pixels[y0 : y0 + height]
-            part[:] = self._next(part.shape)
-        return pixels.reshape(count, rows, columns)
-
-    def _next(self, shape: tuple[int, ...]) -> NDArray[Any]:
-        """The next rows of the file."""
-        value = self._file.read(math.prod(shape) * self._stored.itemsize)
-        band = np.frombuffer(value, self._stored).reshape(shape)
-        return band.view(np.uint8) ^ np.uint8(128) if self._stored == np.int8 else band
+    def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
+        """Signed bytes come 128 higher, as uint8."""
+        for band in self._pixels.bands(image, image.axes):
+            yield band.view(np.uint8) ^ np.uint8(128) if self._pixels.stored == np.int8 else band

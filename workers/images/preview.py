@@ -9,6 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from workers.images.label_map import LabelMap
+from workers.images.sheet import Sheet
 
 LONGEST_SIDE = 1024
 _SMALL_SIDE = 512  # images up to here are enlarged, so that outlines do not cover what they surround
@@ -23,7 +24,7 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 _GOLDEN = 0.6180339887498949
 
 
-def write_preview(grey: NDArray[Any], labels: LabelMap, path: Path) -> None:
+def write_preview(grey: Sheet, labels: LabelMap, path: Path) -> None:
     """A PNG of `grey` (Y, X) and `labels`, at most 1024 pixels a side."""
     shape = preview_shape(labels.shape)
     picture = stretched(shrunk(grey, shape))
@@ -44,7 +45,7 @@ def preview_shape(shape: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def shrunk(grey: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+def shrunk(grey: Sheet, shape: tuple[int, int]) -> NDArray[np.float32]:
     """`grey` (Y, X) at `shape`, antialiased, in its own grey values."""
     step = max(1, min(grey.shape[0] // (2 * shape[0]), grey.shape[1] // (2 * shape[1])))
     coarse = _block_means(grey, step)
@@ -52,10 +53,11 @@ def shrunk(grey: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(picture, dtype=np.float32)
 
 
-def _block_means(grey: NDArray[Any], step: int) -> NDArray[np.float32]:
+def _block_means(grey: Sheet, step: int) -> NDArray[np.float32]:
     """Means of blocks of `step` x `step` pixels, by bands of rows; blocks at the far edges are smaller."""
     rows = max(1, _BAND_BYTES // (4 * step * grey.shape[1])) * step
-    return np.concatenate([_means_of(grey[y0 : y0 + rows], step) for y0 in range(0, len(grey), rows)])
+    bands = (grey.read(y0, y0 + rows) for y0 in range(0, grey.shape[0], rows))
+    return np.concatenate([_means_of(band, step) for band in bands])
 
 
 def _means_of(band: NDArray[Any], step: int) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """What every reader of a kind of file can do."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -13,5 +14,7 @@ class ImageReader(Protocol):
     found: FoundImage
     """What its header says."""
 
-    def read(self, image: GreyImage) -> NDArray[Any]:
-        """The grey image (Y, X), in the file's data type."""
+    def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
+        """The grey image from its beginning to its end, a few rows at a time: as many as the file lets one
+        decode by themselves. Where `image.is_turned`, they are its columns. In a data type that goes into
+        `image.header.dtype` without loss."""

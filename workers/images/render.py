@@ -13,12 +13,13 @@ from emserve import storage
 from emserve.errors import HelperDied
 from emserve.imaging import Render, RenderedFile, ResultFormat
 from emserve.storage import storage_errors
-from workers.images.decode import read_grey
+from workers.images.decode import decode
 from workers.images.label_files import write_npy, write_png
 from workers.images.label_map import LabelMap, open_labels
 from workers.images.label_tiffs import write_imagej_tiff, write_ome_tiff
 from workers.images.objects_file import Columns, read_objects, write_csv, write_json
 from workers.images.preview import write_preview
+from workers.images.sheet import Sheet
 from workers.images.stored_file import open_stored
 
 
@@ -79,8 +80,9 @@ def _csv(attempt: Attempt, path: Path) -> None:
 
 def _preview(attempt: Attempt, path: Path) -> None:
     with open_stored(attempt.store, storage.input_key(attempt.request.job_id)) as file:
-        grey = read_grey(file, attempt.request.source)
-    write_preview(grey, attempt.labels(), path)
+        decoded = decode(file, attempt.request.source, path.with_name("grey.npy"))
+    with Sheet.of_npy(decoded.path) as grey:
+        write_preview(grey, attempt.labels(), path)
 
 
 def _of_labels(write: Callable[[LabelMap, Path], None]) -> Callable[[Attempt, Path], None]:

@@ -1,5 +1,6 @@
 """Reads TIFF files: classic and BigTIFF, plain, OME and ImageJ."""
 
+from collections.abc import Iterator
 from math import ceil, prod
 from typing import Any, BinaryIO
 
@@ -10,6 +11,8 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.grey import FoundImage, GreyImage
 from workers.images.pixel_size import tiff_pixel_size
+from workers.images.raw import RawArray
+from workers.images.tiff_page import PagePixels
 from workers.images.tiff_structure import CUT_OFF, count_pages
 
 _COMPRESSIONS = {
@@ -36,6 +39,7 @@ class TiffReader:
     when it holds several images or is compressed in a way that is not accepted."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._size_bytes = file.seek(0, 2)
         self._pages = count_pages(file)
         file.seek(0)
@@ -84,7 +88,7 @@ class TiffReader:
         counts = np.asarray(page.databytecounts, dtype=np.uint64)
         if len(offsets) != len(counts) or len(offsets) < prod(self._page.chunked):
             raise UnreadableImage("The TIFF lacks some of its strips or tiles: save the image again.")
-        if (counts == 0).any():
+        if (counts == 0).any() or (offsets == 0).any():
             raise UnreadableImage("The TIFF has empty strips or tiles; it was not written to its end.")
         size = np.uint64(self._size_bytes)
         if (offsets > size).any() or (counts > size - offsets).any():
@@ -125,23 +129,32 @@ class TiffReader:
             return dtype.name
         return f"{dtype.name.rstrip('0123456789')}{self._bits}"
 
-    def read(self, image: GreyImage) -> NDArray[Any]:
-        pages, axes = self._series.pages, image.axes[: len(self._shape)]
+    def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
+        """By strips or rows of tiles, which are decoded one after another."""
+        stored = self._stored_bands(image, image.axes[: len(self._shape)])
+        if self._is_palette:
+            colours = self._colours(image.index[image.axes[-1]])
+            return (np.take(colours, band) for band in stored)
+        if self._page.photometric == PHOTOMETRIC.MINISWHITE:
+            return map(_inverted, stored)
+        return stored
+
+    def _stored_bands(self, image: GreyImage, axes: str) -> Iterator[NDArray[Any]]:
+        """The pixels as they are in the file; `axes` are those of its array."""
+        begin = self._series.dataoffset
+        if begin is not None:
+            stored = np.dtype(self._series.dtype).newbyteorder(self._tiff.byteorder)
+            return RawArray(self._file, begin, self._shape, stored).bands(image, axes)
         split = self._page_axes(axes)
         if split is None:
             whole = np.asarray(self._series.asarray(maxworkers=1))
-            plane = image.of(whole.reshape(self._shape), axes)
-        else:
-            place = [image.index[axis] for axis in axes[:split]]
-            number = int(np.ravel_multi_index(place, self._shape[:split])) if place else 0
-            page = pages[number]
-            if page is None:
-                raise UnreadableImage(f"The TIFF lacks the page of channel {number}.")
-            part = np.asarray(page.asarray(maxworkers=1))
-            plane = image.of(part.reshape(self._shape[split:]), axes[split:])
-        if self._is_palette:
-            return np.take(self._colours(image.index[image.axes[-1]]), plane)
-        return _inverted(plane) if self._page.photometric == PHOTOMETRIC.MINISWHITE else plane
+            return image.of_bands([whole.reshape(self._shape)], axes)
+        place = [image.index[axis] for axis in axes[:split]]
+        number = int(np.ravel_multi_index(place, self._shape[:split])) if place else 0
+        page = self._series.pages[number]
+        if page is None:
+            raise UnreadableImage(f"The TIFF lacks the page of channel {number}.")
+        return PagePixels(self._file, page, self._shape[split:], axes[split:]).bands(image)
 
     def _page_axes(self, axes: str) -> int | None:
         """How many of the leading axes count pages; None when a page is not a plane or several."""

@@ -7,11 +7,12 @@ import numpy as np
 
 from emserve.cards import Norms
 from emserve.errors import OutOfMemory
+from workers.images.sheet import Sheet
 from workers.inference.blend import Blend, Floats
 from workers.inference.engine import COARSE_STEP, Engine, Heads2D
 from workers.inference.merge import harden
 from workers.inference.preprocess import GreyImage, Levels, Shrunk, normalise
-from workers.inference.rows import Rows, Sheet, Workspace
+from workers.inference.rows import Rows, Workspace
 from workers.inference.tiling import Axis, Cut
 from workers.models.place import Place
 

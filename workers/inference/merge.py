@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from workers.images.sheet import Sheet
 from workers.inference.components import Components
-from workers.inference.rows import Sheet, Workspace, bands
+from workers.inference.rows import Workspace, bands
 
 Labels = npt.NDArray[np.uint32]
 Classes = npt.NDArray[np.uint8]
@@ -44,7 +45,7 @@ class Merged:
 
     def read(self, y0: int, y1: int) -> Labels:
         """(rows, W) labels of rows y0 to y1 - 1."""
-        return self.table[self.sheet.read(y0, y1)]
+        return np.asarray(self.table[self.sheet.read(y0, y1)])
 
     def keep(self, wanted: npt.NDArray[np.bool_]) -> Self:
         """Only the labels that are `wanted` (n + 1,), renumbered without gaps."""

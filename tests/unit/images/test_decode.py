@@ -15,7 +15,8 @@ from PIL import Image
 
 from emserve.errors import UnreadableImage
 from emserve.jobs import ImageSource
-from workers.images.decode import decode, read_grey
+from tests.decoded import grey_of
+from workers.images.decode import decode
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 255, (70, 50), dtype=np.uint8)
@@ -42,7 +43,7 @@ def picture(array: NDArray[Any], kind: str) -> io.BytesIO:
 
 
 def read(file: io.BytesIO, **source: Any) -> NDArray[Any]:
-    return read_grey(file, ImageSource(**source))
+    return grey_of(file, ImageSource(**source))
 
 
 def same(found: NDArray[Any], expected: NDArray[Any]) -> None:

@@ -191,15 +191,6 @@ def test_computing_is_limited_for_each_request(small_pool: Callable[..., Imaging
     assert pool.call(inspection(folder), timeout_s=30).shape == [3, 4]
 
 
-def test_memory_is_limited(small_pool: Callable[..., ImagingPool], folder: Path) -> None:
-    pool = small_pool(memory_bytes=1024**3)
-    (folder / "bomb").write_bytes(png_of(60_000, 60_000, chunk(b"IDAT", zlib.compress(bytes(1000)))))
-    with pytest.raises(UnreadableImage, match="1073741824 bytes"):
-        pool.call(decoding(folder, "bomb"), timeout_s=30)
-    tifffile.imwrite(folder / "input", GREY)
-    assert pool.call(inspection(folder), timeout_s=30).shape == [3, 4]
-
-
 def test_requests_of_many_threads_get_their_own_answers(pool: ImagingPool, folder: Path) -> None:
     for side in range(1, 21):
         tifffile.imwrite(folder / f"{side}", np.zeros((side, 7), np.uint8))

@@ -20,8 +20,8 @@ from emserve.errors import (
     UnsupportedMediaType,
 )
 from emserve.jobs import ImageHeader, ImageSource
+from tests.decoded import grey_of
 from tests.mrcs import IMOD, MrcOptions, mrc
-from workers.images.decode import read_grey
 from workers.images.headers import inspect
 from workers.images.stored_file import open_stored
 
@@ -35,7 +35,7 @@ def look(value: bytes, max_pixels: int = 10**9, **source: Any) -> ImageHeader:
 
 
 def read(value: bytes, **source: Any) -> NDArray[Any]:
-    return read_grey(io.BytesIO(value), ImageSource(**source))
+    return grey_of(io.BytesIO(value), ImageSource(**source))
 
 
 def refusal(kind: type[EmserveError], value: bytes, **source: Any) -> str:
@@ -99,7 +99,7 @@ def test_the_extended_header_is_skipped() -> None:
 
 
 def test_large_planes_are_read_by_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.images.mrc._BAND_BYTES", 333)
+    monkeypatch.setattr("workers.images.raw.BAND_BYTES", 333)
     same(read(mrc(SIGNED)), GREY)
 
 
@@ -107,7 +107,7 @@ def test_a_plane_is_read_by_ranges_of_the_storage() -> None:
     store, pixels = MemoryStore(), np.arange(3_000_000, dtype=np.float32).reshape(2000, 1500)
     obstore.put(store, "key", mrc(pixels, replace(PLAIN, order=">")))
     with open_stored(store, "key") as file:
-        same(read_grey(file, ImageSource()), pixels)
+        same(grey_of(file, ImageSource()), pixels)
 
 
 def test_axes_of_the_request_turn_the_image() -> None:

@@ -1,14 +1,17 @@
 """The picture of a result."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from obstore.store import LocalStore
 from PIL import Image
 
 from tests.stored_labels import write_labels
 from workers.images.preview import colours, near_borders, preview_shape, shrunk, stretched, write_preview
+from workers.images.sheet import Sheet
 
 
 @pytest.mark.parametrize(
@@ -27,21 +30,29 @@ def test_its_size(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     assert preview_shape(shape) == expected
 
 
-def test_shrinking_averages() -> None:
+def sheet_of(array: NDArray[Any], folder: Path) -> Sheet:
+    np.save(folder / "grey.npy", array)
+    return Sheet.of_npy(folder / "grey.npy")
+
+
+def test_shrinking_averages(tmp_path: Path) -> None:
     board = (np.indices((4000, 4000)).sum(axis=0) % 2 * 200).astype(np.uint8)
-    np.testing.assert_allclose(shrunk(board, (1000, 1000)), 100, atol=1)
+    with sheet_of(board, tmp_path) as grey:
+        np.testing.assert_allclose(shrunk(grey, (1000, 1000)), 100, atol=1)
 
 
-def test_shrinking_keeps_what_is_where() -> None:
+def test_shrinking_keeps_what_is_where(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(5001, dtype=np.float32), (4003, 1))
-    small = shrunk(ramp, (820, 1024))
+    with sheet_of(ramp, tmp_path) as grey:
+        small = shrunk(grey, (820, 1024))
     np.testing.assert_allclose(small[400], (np.arange(1024) + 0.5) * 5001 / 1024, atol=6)
 
 
-def test_numbers_that_are_none_do_not_spoil_it() -> None:
+def test_numbers_that_are_none_do_not_spoil_it(tmp_path: Path) -> None:
     grey = np.ones((10, 10), np.float32)
     grey[3, 3], grey[4, 4] = np.nan, np.inf
-    assert np.isfinite(stretched(shrunk(grey, (10, 10)))).all()
+    with sheet_of(grey, tmp_path) as sheet:
+        assert np.isfinite(stretched(shrunk(sheet, (10, 10)))).all()
 
 
 def test_contrast_is_stretched_and_a_flat_image_stays_grey() -> None:
@@ -72,7 +83,8 @@ def test_objects_are_outlined_and_the_rest_stays_grey(store: LocalStore, tmp_pat
     labels[100:300, 300:500] = 2
     grey = np.random.default_rng(0).integers(0, 256, labels.shape, dtype=np.uint8)
     stored = write_labels(store, "labels.zarr", labels, None)
-    write_preview(grey, stored, tmp_path / "preview.png")
+    with sheet_of(grey, tmp_path) as sheet:
+        write_preview(sheet, stored, tmp_path / "preview.png")
     with Image.open(tmp_path / "preview.png") as picture:
         rgb = np.asarray(picture).astype(int)
     assert rgb.shape == (600, 800, 3)

@@ -10,7 +10,7 @@ import tifffile
 from obstore.store import LocalStore, MemoryStore
 
 from emserve.jobs import ImageSource
-from workers.images.decode import read_grey
+from tests.decoded import grey_of
 from workers.images.headers import inspect
 from workers.images.stored_file import StoredFile, open_stored
 
@@ -62,4 +62,4 @@ def test_images_are_read_through_ranges(remote: MemoryStore) -> None:
         obstore.put(remote, "image", file.getvalue())
         with open_stored(remote, "image") as stored:
             assert inspect(stored, ImageSource(), 10**8).shape == [1500, 1700]
-            np.testing.assert_array_equal(read_grey(stored, ImageSource()), image)
+            np.testing.assert_array_equal(grey_of(stored, ImageSource()), image)

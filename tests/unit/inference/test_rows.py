@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.inference.rows import Sheet, Workspace, bands
+from workers.images.sheet import Sheet
+from workers.inference.rows import Workspace, bands
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.float32])
