@@ -1,14 +1,23 @@
 """The job book: every job from acceptance to end. Storage holds the truth, Redis what is live."""
 
 import contextlib
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import obstore
+from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
 from redis import Redis
 
 from emserve import storage
-from emserve.errors import BrokerUnavailable, EmserveError, JobLost, JobNotFound, StorageUnavailable
+from emserve.errors import (
+    BrokerUnavailable,
+    EmserveError,
+    JobDeleted,
+    JobLost,
+    JobNotFound,
+    StorageUnavailable,
+)
 from emserve.ids import PATTERN
 from emserve.jobs import (
     MAX_ATTEMPTS,
@@ -21,6 +30,7 @@ from emserve.jobs import (
     JobWarning,
     Problem,
     QueuePlace,
+    Tombstone,
 )
 from emserve.live import Filter, LiveBoard, LiveState
 from emserve.tickets import TicketQueue
@@ -31,10 +41,13 @@ _LIVE_UNKNOWN = JobWarning(
 
 
 class JobBook:
-    """Accepts, reads, cancels and ends jobs. Its methods block; the API calls them in threads."""
+    """Accepts, reads, cancels, ends and deletes jobs. Its methods block; the API calls them in threads."""
 
-    def __init__(self, store: ObjectStore, redis: Redis) -> None:
+    def __init__(self, store: ObjectStore, redis: Redis, keep: timedelta | None = None) -> None:
+        """`keep`: how long an ended job is kept; None for ever. Jobs show when they expire, the sweeper
+        removes them."""
         self.store = store
+        self.keep = keep
         self.live = LiveBoard(redis)
         self.tickets = TicketQueue(redis)
 
@@ -57,24 +70,39 @@ class JobBook:
     # ---- reading ----------------------------------------------------------------------------------
 
     def record(self, job_id: str) -> JobRecord:
-        """What was accepted. Raises JobNotFound."""
+        """What was accepted. Raises JobNotFound, JobDeleted among it."""
         if not PATTERN.fullmatch(job_id):
             raise JobNotFound(job_id)
         value = storage.read(self.store, storage.record_key(job_id))
         if value is None:
-            raise JobNotFound(job_id)
+            raise self._absence(job_id)
         return JobRecord.model_validate_json(value)
 
+    def _absence(self, job_id: str) -> JobNotFound:
+        """Why there is no record."""
+        value = storage.read(self.store, storage.tombstone_key(job_id))
+        if value is None:
+            return JobNotFound(job_id)
+        return JobDeleted(job_id, Tombstone.model_validate_json(value).deleted_at)
+
     def end_of(self, job_id: str) -> JobEnd | None:
-        """How the job ended, or None while it has not."""
+        """How the job ended, or None while it has not. Raises JobNotFound for what is no id."""
+        if not PATTERN.fullmatch(job_id):
+            raise JobNotFound(job_id)
         value = storage.read(self.store, storage.end_key(job_id))
         return JobEnd.model_validate_json(value) if value else None
 
+    def record_and_end(self, job_id: str) -> tuple[JobRecord, JobEnd | None]:
+        """What was accepted, and how it ended. Raises JobNotFound."""
+        # The end first: a deletion takes the record before it, so an end that is missing beside a record
+        # has not been.
+        end = self.end_of(job_id)
+        return self.record(job_id), end
+
     def read(self, job_id: str) -> Job:
         """The job as the API shows it, links left out. Raises JobNotFound."""
-        record = self.record(job_id)
-        end = self.end_of(job_id)
-        return _ended(record, end) if end else self._unended(record)
+        record, end = self.record_and_end(job_id)
+        return self._ended(record, end) if end else self._unended(record)
 
     def _unended(self, record: JobRecord) -> Job:
         warnings = list(record.warnings)
@@ -87,10 +115,17 @@ class JobBook:
         except BrokerUnavailable:
             state = None
             warnings.append(_LIVE_UNKNOWN)
+        if state is not None and state.status.ended:
+            end = self.end_of(record.id)  # it came just now
+            if end is not None:
+                return self._ended(record, end)
+            state = None
         state = state or LiveState(status=JobStatus.QUEUED)
         status = state.status
-        if status.ended or (status is not JobStatus.CANCELLING and self.wants_cancel(record.id)):
-            status = JobStatus.CANCELLING  # the wish is there, its effect is not
+        if status is not JobStatus.CANCELLING and storage.exists(self.store, storage.cancel_key(record.id)):
+            status = JobStatus.CANCELLING
+            with contextlib.suppress(BrokerUnavailable):  # it was away when the wish came
+                self.live.mark_cancelling(record.id)
         return _shown(record, status, state.attempt).model_copy(
             update={
                 "warnings": warnings,
@@ -101,35 +136,93 @@ class JobBook:
             }
         )
 
+    def _ended(self, record: JobRecord, end: JobEnd) -> Job:
+        return _shown(record, end.status, end.attempt).model_copy(
+            update={
+                "warnings": [*record.warnings, *end.warnings],
+                "result": end.result,
+                "error": end.error,
+                "started_at": end.started_at,
+                "finished_at": end.finished_at,
+                "expires_at": end.finished_at + self.keep if self.keep else None,
+            }
+        )
+
     def page(self, chosen: Filter, before: str | None, size: int) -> JobPage:
         """Jobs that pass the filter, newest first; the token is the last id when more may follow."""
         ids = self.live.ids(chosen, before, size + 1)
         jobs = []
         for job_id in ids[:size]:
-            with contextlib.suppress(JobNotFound):  # removed since it was listed
+            try:
                 jobs.append(self.read(job_id))
+            except JobDeleted:  # since it was listed, or while the broker was away
+                self.live.forget(job_id)
+            except JobNotFound:  # the storage does not know it; that may be the storage's fault
+                continue
         return JobPage(jobs=jobs, next_page_token=ids[size - 1] if len(ids) > size else None)
 
     # ---- cancel -----------------------------------------------------------------------------------
 
     def wants_cancel(self, job_id: str) -> bool:
-        return storage.exists(self.store, storage.cancel_key(job_id))
+        """Whether a job should stop: its owner said so, or it was deleted."""
+        return storage.exists(self.store, storage.cancel_key(job_id)) or self._is_deleted(job_id)
 
     def cancel(self, job_id: str) -> tuple[Job, bool]:
         """Marks the wish durably; a job that nobody works on ends at once.
 
-        Returns the job and whether the call changed anything.
+        Returns the job and whether the call changed anything. Raises JobNotFound.
         """
         job = self.read(job_id)
         if job.status.ended:
             return job, False
-        storage.create(self.store, storage.cancel_key(job_id), b"{}")
-        # Without the broker the wish stands in storage, and whoever has the job sees it there.
-        with contextlib.suppress(BrokerUnavailable):
-            if job_id not in self.tickets.leased():
-                self.finish(job_id, self.cancelled_end(job.attempt))
-                self.tickets.remove(job_id)
+        with self.unless_deleted(job_id):
+            storage.create(self.store, storage.cancel_key(job_id), b"{}")
+            # Without the broker the wish stands in storage, and whoever has the job sees it there.
+            with contextlib.suppress(BrokerUnavailable):
+                self.live.mark_cancelling(job_id)
+                if job_id not in self.tickets.leased():
+                    self.finish(job_id, self.cancelled_end(job.attempt))
+                    self.tickets.remove(job_id)
         return self.read(job_id), True
+
+    # ---- delete -----------------------------------------------------------------------------------
+
+    def delete(self, job_id: str) -> None:
+        """Removes a job for good, whatever its state; again changes nothing. Raises JobNotFound.
+
+        A worker that has it sees the tombstone, stops, and removes what it wrote since.
+        """
+        with contextlib.suppress(JobDeleted):
+            self.record(job_id)
+        tombstone = Tombstone(id=job_id, deleted_at=datetime.now(UTC))
+        storage.create(self.store, storage.tombstone_key(job_id), tombstone.model_dump_json().encode())
+        # No record, no job: readers agree from here on, and nobody writes a record twice.
+        storage.remove(self.store, storage.record_key(job_id))
+        with contextlib.suppress(BrokerUnavailable):  # whoever takes the ticket finds no record
+            if job_id not in self.tickets.leased():
+                self.tickets.remove(job_id)
+        self._clear(job_id)
+
+    @contextlib.contextmanager
+    def unless_deleted(self, job_id: str) -> Iterator[None]:
+        """Around what writes into a job's folder: nothing stays of what was written into that of a job that
+        was deleted meanwhile, and JobDeleted is raised, whatever else went wrong for that reason."""
+        try:
+            yield
+        finally:
+            # The tombstone decides, not the lack of a record: a folder that is not mounted has neither.
+            if self._is_deleted(job_id):
+                self._clear(job_id)
+                raise self._absence(job_id)
+
+    def _is_deleted(self, job_id: str) -> bool:
+        return storage.exists(self.store, storage.tombstone_key(job_id))
+
+    def _clear(self, job_id: str) -> None:
+        """Removes everything of a deleted job but its tombstone."""
+        storage.remove_all(self.store, storage.job_prefix(job_id))
+        with contextlib.suppress(BrokerUnavailable):  # a list that shows it will notice
+            self.live.forget(job_id)
 
     # ---- what workers do --------------------------------------------------------------------------
 
@@ -138,17 +231,18 @@ class JobBook:
         return len(storage.children(self.store, storage.attempts_prefix(job_id)))
 
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
-        """Notes an attempt durably, before any work."""
+        """Notes an attempt durably, before any work. Raises JobDeleted."""
         number = self.attempts(job_id) + 1
         attempt = Attempt(
             number=number, execution_id=execution_id, worker=worker, started_at=datetime.now(UTC)
         )
-        storage.create(
-            self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
-        )
-        self.report(
-            job_id, LiveState(status=JobStatus.RUNNING, attempt=number, started_at=attempt.started_at)
-        )
+        with self.unless_deleted(job_id):
+            storage.create(
+                self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
+            )
+            self.report(
+                job_id, LiveState(status=JobStatus.RUNNING, attempt=number, started_at=attempt.started_at)
+            )
         return attempt
 
     def report(self, job_id: str, state: LiveState) -> None:
@@ -161,19 +255,26 @@ class JobBook:
 
         What other attempts wrote goes now, and no earlier: one that was thought dead may still win.
         """
-        created = storage.create(self.store, storage.end_key(job_id), end.model_dump_json().encode())
-        standing = end if created else self.end_of(job_id) or end
-        self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
-        with contextlib.suppress(StorageUnavailable):  # the end stands; what is left over only takes room
-            for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
-                if execution_id != standing.execution_id:
-                    self.clear_attempt(job_id, execution_id)
+        standing = end
+        with contextlib.suppress(JobDeleted), self.unless_deleted(job_id):
+            created = storage.create(self.store, storage.end_key(job_id), end.model_dump_json().encode())
+            standing = end if created else self.end_of(job_id) or end
+            self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
+            with contextlib.suppress(StorageUnavailable):  # the end stands; what is left only takes room
+                self.clear_other_attempts(job_id, standing)
         return standing
+
+    def clear_other_attempts(self, job_id: str, end: JobEnd) -> None:
+        """Removes what attempts wrote that did not make the job's end."""
+        for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
+            if execution_id != end.execution_id:
+                self.clear_attempt(job_id, execution_id)
 
     def lost(self, job_id: str, execution_id: str) -> None:
         """After an attempt that died: queues the next one, or fails the job after the last."""
-        self.clear_attempt(job_id, execution_id)
-        self.resume(job_id)
+        if not self._has_ended(job_id):
+            self.clear_attempt(job_id, execution_id)
+            self.resume(job_id)
 
     def resume(self, job_id: str) -> None:
         """Queues a job that has no end and no worker; ends it if that is due instead."""
@@ -188,14 +289,24 @@ class JobBook:
 
     def give_back(self, job_id: str, execution_id: str) -> None:
         """Queues a job again as if this attempt had not been."""
-        storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
-        self.resume(job_id)
+        if not self._has_ended(job_id):
+            storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
+            self.resume(job_id)
+
+    def _has_ended(self, job_id: str) -> bool:
+        """Whether the job has an end after all, as of an attempt whose work was done when it was stopped;
+        then this finishes what it left undone."""
+        end = self.end_of(job_id)
+        if end is not None:
+            self.finish(job_id, end)
+        return end is not None
 
     def clear_attempt(self, job_id: str, execution_id: str) -> None:
         """Removes what a dead attempt wrote, all but the note that it was made."""
         prefix = storage.attempt_prefix(job_id, execution_id)
         note = storage.attempt_key(job_id, execution_id)
-        with storage.storage_errors():
+        # What is not there any more, somebody else has removed: with the whole job, or with its end.
+        with storage.storage_errors(), contextlib.suppress(NotFoundError, FileNotFoundError):
             for batch in obstore.list(self.store, prefix + "/"):
                 paths = [each["path"] for each in batch if each["path"] != note]
                 if paths:
@@ -234,16 +345,4 @@ def _shown(record: JobRecord, status: JobStatus, attempt: int) -> Job:
         warnings=record.warnings,
         input=record.input,
         created_at=record.created_at,
-    )
-
-
-def _ended(record: JobRecord, end: JobEnd) -> Job:
-    return _shown(record, end.status, end.attempt).model_copy(
-        update={
-            "warnings": [*record.warnings, *end.warnings],
-            "result": end.result,
-            "error": end.error,
-            "started_at": end.started_at,
-            "finished_at": end.finished_at,
-        }
     )

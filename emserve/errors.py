@@ -5,6 +5,7 @@ Each class becomes one problem type of the API (RFC 9457); docs/problems.md expl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -138,6 +139,21 @@ class JobNotFound(UserError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"There is no job {job_id!r}. GET /v1/jobs lists the jobs of this server.")
+
+
+class JobDeleted(JobNotFound):
+    """There was such a job: whoever only asks whether there is one need not tell the two apart."""
+
+    slug = "job-deleted"
+    title = "The job was deleted"
+    status = 410
+
+    def __init__(self, job_id: str, deleted_at: datetime) -> None:
+        EmserveError.__init__(
+            self,
+            f"The job {job_id} was deleted on {deleted_at:%Y-%m-%d} at {deleted_at:%H:%M:%S} UTC, with its "
+            "image and its results. Submit the image again if you need them.",
+        )
 
 
 class ResultNotReady(UserError):

@@ -4,6 +4,7 @@ import os
 import re
 import time
 import uuid
+from datetime import UTC, datetime
 
 PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What every id in the API looks like."""
@@ -16,3 +17,12 @@ def new_id() -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
+
+
+def made_at(job_id: str) -> datetime | None:
+    """When an id was made, to the millisecond; None for one that `new_id` did not make."""
+    try:
+        value = uuid.UUID(job_id)
+    except ValueError:
+        return None
+    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == 7 else None

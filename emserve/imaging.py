@@ -81,6 +81,8 @@ class Render(Frozen):
     execution_id: str
     format: ResultFormat
     source: ImageSource
+    scratch_dir: Path
+    """Where it may make a folder to work in."""
 
     @property
     def key(self) -> str:

@@ -161,6 +161,13 @@ class JobRecord(Frozen):
     created_at: datetime
 
 
+class Tombstone(Frozen):
+    """All that is kept of a deleted job, so that its id can be told from one that never was."""
+
+    id: str
+    deleted_at: datetime
+
+
 class JobResult(Frozen):
     """What a succeeded job has to show."""
 

@@ -79,8 +79,8 @@ class LiveBoard:
 
     def state(self, job_id: str) -> LiveState | None:
         with broker_errors():
-            value = self._redis.hget(_key(job_id), "state")
-        return LiveState.parse(value) if value else None
+            value, cancelling = self._redis.hmget(_key(job_id), ["state", "cancelling"])
+        return _state(value, cancelling)
 
     def put_state(self, job_id: str, state: LiveState) -> None:
         with broker_errors(), self._redis.pipeline() as pipe:
@@ -88,6 +88,11 @@ class LiveBoard:
             if state.status.ended:
                 pipe.srem(_ACTIVE, job_id)
             pipe.execute()
+
+    def mark_cancelling(self, job_id: str) -> None:
+        """From here on the job shows as cancelling until it has ended, whatever its worker reports."""
+        with broker_errors():
+            self._redis.hset(_key(job_id), "cancelling", 1)
 
     def active(self) -> set[str]:
         with broker_errors():
@@ -133,11 +138,21 @@ class LiveBoard:
         tag_field = f"tag:{chosen.tag[0]}" if chosen.tag else "tag:"
         with broker_errors(), self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
-                pipe.hmget(_key(job_id), ["state", "model", tag_field])
+                pipe.hmget(_key(job_id), ["state", "cancelling", "model", tag_field])
             rows = pipe.execute()
-        for job_id, (state, model, tag) in zip(ids, rows, strict=True):
-            if state is not None and _passes(chosen, LiveState.parse(state).status, model, tag):
+        for job_id, (value, cancelling, model, tag) in zip(ids, rows, strict=True):
+            state = _state(value, cancelling)
+            if state is not None and _passes(chosen, state.status, model, tag):
                 yield job_id
+
+
+def _state(value: bytes | str | None, cancelling: bytes | str | None) -> LiveState | None:
+    if value is None:
+        return None
+    state = LiveState.parse(value)
+    if cancelling is None or state.status.ended:
+        return state
+    return state.model_copy(update={"status": JobStatus.CANCELLING})
 
 
 def _passes(chosen: Filter, status: JobStatus, model: bytes, tag: bytes | None) -> bool:

@@ -44,6 +44,8 @@ class Reconciler:
                 status = end.status if end else JobStatus.QUEUED
                 attempt = end.attempt if end else self._book.attempts(job_id) + 1
                 self._book.live.add(record, LiveState(status=status, attempt=attempt))
+                if end is None and self._book.wants_cancel(job_id):
+                    self._book.live.mark_cancelling(job_id)
                 count += 1
         self._book.live.mark_built()
         log.info("index rebuilt", extra={"jobs": count})

@@ -91,6 +91,15 @@ class Settings(BaseSettings):
     max_wait_seconds: Annotated[int, Field(ge=0, le=600)] = 60
     """Longest time that a request may wait for its job."""
 
+    keep_jobs_days: Annotated[float, Field(ge=0)] = 0
+    """How long an ended job is kept before it is deleted; 0 keeps it until somebody deletes it."""
+
+    keep_tombstones_days: Annotated[float, Field(ge=0)] = 30
+    """How long a deleted job is answered with 410; after that its id is unknown, 404."""
+
+    sweep_seconds: Annotated[float, Field(gt=0)] = 60
+    """How often the API looks for what has expired and for what a crash left."""
+
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30
     """How long a stopping worker may finish its job before it gives it back."""
 

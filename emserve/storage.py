@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -14,6 +16,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from emserve.errors import StorageFull, StorageUnavailable
 
 JOBS = "jobs"
+TOMBSTONES = "tombstones"
+PROBES = "probes"
+_UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -28,6 +33,11 @@ def open_store(url: str) -> ObjectStore:
 
 def job_prefix(job_id: str) -> str:
     return f"{JOBS}/{job_id}"
+
+
+def tombstone_key(job_id: str) -> str:
+    """What stays of a deleted job. Outside of the job's folder, of which nothing stays."""
+    return f"{TOMBSTONES}/{job_id}.json"
 
 
 def input_key(job_id: str) -> str:
@@ -136,13 +146,72 @@ def children(store: ObjectStore, prefix: str) -> list[str]:
         return [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]
 
 
+def remove(store: ObjectStore, key: str) -> None:
+    """Deletes the object at `key`, if it is there."""
+    with storage_errors(), contextlib.suppress(NotFoundError, FileNotFoundError):
+        obstore.delete(store, key)
+
+
 def remove_all(store: ObjectStore, prefix: str) -> None:
     """Deletes every object under `prefix`; on local disk also what an interrupted write left there."""
     with storage_errors():
-        if isinstance(store, LocalStore) and store.prefix is not None:
-            shutil.rmtree(Path(store.prefix) / prefix, ignore_errors=True)
+        folder = local_folder(store, prefix)
+        if folder is not None:
+            _remove_folder(folder)
             return
         for batch in obstore.list(store, prefix + "/"):
             paths = [each["path"] for each in batch]
             with contextlib.suppress(NotFoundError, FileNotFoundError):
                 obstore.delete(store, paths)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Raises OSError for what cannot be removed; what others write there meanwhile is theirs to remove."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
+
+
+def changes(store: ObjectStore, prefix: str) -> Iterator[tuple[str, datetime]]:
+    """Key and last change of each object under `prefix`."""
+    with storage_errors():
+        for batch in obstore.list(store, prefix + "/"):
+            yield from ((each["path"], each["last_modified"]) for each in batch)
+
+
+def last_change(store: ObjectStore, prefix: str) -> datetime | None:
+    """When something under `prefix` was last written, unfinished files and folders included; None when
+    there is nothing."""
+    folder = local_folder(store, prefix)
+    if folder is None:
+        return max((changed for _, changed in changes(store, prefix)), default=None)
+    return max(
+        (changed for path in (folder, *folder.rglob("*")) if (changed := _changed(path))), default=None
+    )
+
+
+def remove_unfinished(store: ObjectStore, prefix: str, before: datetime) -> None:
+    """Removes files under `prefix` whose writer died before they were whole. Only the local store has
+    such; "before" tells them from those that are being written."""
+    folder = local_folder(store, prefix)
+    for path in folder.rglob("*") if folder else ():
+        if _UNFINISHED.fullmatch(path.name) and (_changed(path) or before) < before:
+            with storage_errors():
+                path.unlink(missing_ok=True)
+
+
+def local_folder(store: ObjectStore, prefix: str) -> Path | None:
+    """The folder of `prefix` in a local store; None in another."""
+    if isinstance(store, LocalStore) and store.prefix is not None:
+        return Path(store.prefix) / prefix
+    return None
+
+
+def _changed(path: Path) -> datetime | None:
+    with storage_errors(), contextlib.suppress(FileNotFoundError):
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return None

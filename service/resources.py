@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from obstore.store import ObjectStore
@@ -19,6 +20,7 @@ from emserve.imaging_pool import ImagingPool
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.storage import open_store
+from emserve.sweeper import Sweeper
 from emserve.tickets import connect
 
 log = logging.getLogger(__name__)
@@ -54,35 +56,40 @@ class Resources:
 
 @contextlib.asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Opens store and broker, and keeps the reconciler running meanwhile."""
+    """Opens store and broker, and keeps the reconciler and the sweeper running meanwhile."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.storage_url)
     redis = connect(settings.redis_url)
-    book = JobBook(store, redis)
+    book = JobBook(store, redis, timedelta(days=settings.keep_jobs_days) or None)
     imaging = ImagingPool(
         size=settings.renderers,
         memory_bytes=settings.decode_memory_bytes,
         cpu_seconds=settings.decode_seconds,
     )
     threads = ThreadPoolExecutor(_IMAGING_THREADS, thread_name_prefix="imaging")
-    reconciling = asyncio.create_task(_reconcile_for_ever(Reconciler(book)))
+    sweeper = Sweeper(book, settings)
+    keepers = (
+        asyncio.create_task(_repeat("reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
+        asyncio.create_task(_repeat("sweeper", sweeper.run_once, settings.sweep_seconds)),
+    )
     try:
         yield Resources(settings, store, redis, book, Fleet(redis), imaging, threads)
     finally:
-        reconciling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reconciling
+        sweeper.stop()
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(imaging.close)
         threads.shutdown(wait=False, cancel_futures=True)
         redis.close()
 
 
-async def _reconcile_for_ever(reconciler: Reconciler) -> None:
+async def _repeat(name: str, run_once: Callable[[], object], pause_seconds: float) -> None:
     while True:
         try:
-            await asyncio.to_thread(reconciler.run_once)
+            await asyncio.to_thread(run_once)
         except EmserveError as error:
-            log.warning("reconciler waits", extra={"reason": str(error)})
+            log.warning("%s waits", name, extra={"reason": str(error)})
         except Exception:
-            log.exception("reconciler failed; it goes on")
-        await asyncio.sleep(RECONCILE_SECONDS)
+            log.exception("%s failed; it goes on", name)
+        await asyncio.sleep(pause_seconds)

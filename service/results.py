@@ -39,8 +39,7 @@ def finished(resources: Resources, job_id: str) -> tuple[JobRecord, JobEnd, str]
 
     Raises JobNotFound, ResultNotReady, or NoResult with the reason why there is none.
     """
-    record = resources.book.record(job_id)
-    end = resources.book.end_of(job_id)
+    record, end = resources.book.record_and_end(job_id)
     if end is None:
         raise ResultNotReady(
             f"The job {job_id} has not ended yet; GET /v1/jobs/{job_id} shows its progress, and "
@@ -65,6 +64,7 @@ async def rendered(
         execution_id=execution_id,
         format=wanted,
         source=ImageSource.of(record.params),
+        scratch_dir=resources.settings.scratch_dir,
     )
     with flight.lock(call.key) as lock:
         async with lock:
@@ -75,7 +75,8 @@ def _find_or_render(resources: Resources, call: Render) -> RenderedFile:
     description = storage.read(resources.store, call.description_key)
     if description is not None:
         return RenderedFile.model_validate_json(description)
-    return resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
+    with resources.book.unless_deleted(call.job_id):
+        return resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
 
 
 def download_name(record: JobRecord, part: str, extension: str) -> str:

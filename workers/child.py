@@ -8,12 +8,12 @@ from multiprocessing.connection import Connection
 from emserve.book import JobBook
 from emserve.lineage import die_with_parent
 from emserve.logs import about, configure
+from emserve.scratch import sweep
 from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
 from workers.messages import Assignment, Ended, Ready, receive, send
-from workers.scratch import sweep
 from workers.tasks import segment
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,14 @@ from rq.worker import Worker
 from rq.worker.base import WorkerStatus
 
 from emserve.book import JobBook
-from emserve.errors import BrokerUnavailable, JobNotFound, JobTimedOut, OutOfMemory, StorageUnavailable
+from emserve.errors import (
+    BrokerUnavailable,
+    JobDeleted,
+    JobNotFound,
+    JobTimedOut,
+    OutOfMemory,
+    StorageUnavailable,
+)
 from emserve.fleet import Fleet, WorkerEntry
 from emserve.ids import PATTERN
 from emserve.jobs import Attempt
@@ -174,7 +181,11 @@ class Supervisor(Worker):
         if self._is_over(ticket.id, execution.id):
             self._release(ticket, execution)
             return
-        attempt = self._book.begin(ticket.id, execution.id, self.name)
+        try:
+            attempt = self._book.begin(ticket.id, execution.id, self.name)
+        except JobDeleted:  # just now
+            self._release(ticket, execution)
+            return
         log.info("attempt starts", extra={"attempt": attempt.number, "execution_id": execution.id})
         self._child.assign(Assignment(job_id=ticket.id, execution_id=execution.id, attempt=attempt.number))
         outcome = self._watch(ticket, execution)
@@ -240,16 +251,13 @@ class Supervisor(Worker):
             book.lost(job_id, attempt.execution_id)
         elif outcome is Outcome.STOPPING:
             book.give_back(job_id, attempt.execution_id)
+        elif outcome is Outcome.CANCELLED:
+            book.finish(job_id, book.cancelled_end(number, attempt.started_at))
+        elif outcome is Outcome.TIMED_OUT:
+            timed_out = JobTimedOut(self._limits.seconds)
+            book.finish(job_id, book.failed_end(timed_out, number, attempt.started_at))
         else:
-            book.clear_attempt(job_id, attempt.execution_id)
-            if outcome is Outcome.CANCELLED:
-                book.finish(job_id, book.cancelled_end(number, attempt.started_at))
-            elif outcome is Outcome.TIMED_OUT:
-                book.finish(
-                    job_id, book.failed_end(JobTimedOut(self._limits.seconds), number, attempt.started_at)
-                )
-            else:
-                book.finish(job_id, book.failed_end(self._too_large(), number, attempt.started_at))
+            book.finish(job_id, book.failed_end(self._too_large(), number, attempt.started_at))
 
     def _too_large(self) -> OutOfMemory:
         return OutOfMemory(

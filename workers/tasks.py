@@ -15,6 +15,7 @@ from emserve.cards import ModelCard
 from emserve.errors import EmserveError, StorageFull
 from emserve.imaging import Decode
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
+from emserve.scratch import scratch_folder
 from workers.bench import Bench
 from workers.images.label_map import CHUNK, create_labels, label_dtype
 from workers.images.objects_file import write_objects
@@ -25,7 +26,6 @@ from workers.inference.rows import Workspace, bands
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance
-from workers.scratch import scratch_folder
 
 log = logging.getLogger(__name__)
 

@@ -37,6 +37,7 @@ ENTRIES = (
     Entry("jobs", "List jobs, newest first.", _IMAGES),
     Entry("job", "Show one job.", _IMAGES),
     Entry("cancel", "Stop jobs.", _IMAGES),
+    Entry("delete", "Delete jobs, with their images and results.", _IMAGES),
     Entry("models", "List the models that can be asked for.", _IMAGES),
     Entry("up", "Run the service: its job queue, the API, and warm workers on each device.", _SERVICE),
     Entry("worker", "Run only workers, for a service that runs elsewhere.", _SERVICE, module="up"),

@@ -94,6 +94,8 @@ def _facts(job: Job) -> Iterable[tuple[str, RenderableType]]:
     yield "Created", Text(f"{job.created_at.astimezone():%Y-%m-%d %H:%M:%S}")
     if job.started_at is not None and job.finished_at is not None:
         yield "Took", Text(f"{(job.finished_at - job.started_at).total_seconds():.1f} s")
+    if job.expires_at is not None:
+        yield "Kept until", Text(f"{job.expires_at.astimezone():%Y-%m-%d %H:%M:%S}")
     if job.result is not None:
         result = job.result
         found = "1 object" if result.objects == 1 else f"{result.objects} objects"

@@ -8,8 +8,9 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from emserve import __version__
-from emserve.client.errors import ApiError, UnexpectedAnswer
+from emserve.client.errors import ApiError, JobDeleted, UnexpectedAnswer
 from emserve.errors import ErrorKind
+from emserve.errors import JobDeleted as DeletedThere
 from emserve.jobs import PROBLEM_PREFIX, Problem
 
 ValueT = TypeVar("ValueT")
@@ -52,7 +53,8 @@ class Answer:
             problem = self._foreign_problem()
         if problem.request_id is None:
             problem = problem.model_copy(update={"request_id": self.headers.get("x-request-id")})
-        return ApiError(problem)
+        is_deleted = problem.type == PROBLEM_PREFIX + DeletedThere.slug
+        return JobDeleted(problem) if is_deleted else ApiError(problem)
 
     def _foreign_problem(self) -> Problem:
         phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Unknown status"

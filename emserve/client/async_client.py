@@ -98,6 +98,13 @@ class AsyncClient:
         """Asks for the job's end; returns it cancelled, cancelling, or unchanged if it had ended."""
         return await self._carry_out(stories.cancel(job_id))
 
+    async def delete(self, job_id: str) -> None:
+        """Removes the job for good, with its image and its results; stops it first if it has not ended.
+
+        From then on everything that asks for it raises JobDeleted, only deleting it again does not.
+        """
+        await self._carry_out(stories.delete(job_id))
+
     async def wait(
         self,
         job_id: str,

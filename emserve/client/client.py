@@ -97,6 +97,13 @@ class Client:
         """Asks for the job's end; returns it cancelled, cancelling, or unchanged if it had ended."""
         return self._carry_out(stories.cancel(job_id))
 
+    def delete(self, job_id: str) -> None:
+        """Removes the job for good, with its image and its results; stops it first if it has not ended.
+
+        From then on everything that asks for it raises JobDeleted, only deleting it again does not.
+        """
+        self._carry_out(stories.delete(job_id))
+
     def wait(self, job_id: str, timeout: float | None = None, on_progress: OnProgress | None = None) -> Job:
         """The job once it has ended, in whatever way: look at its `status`.
 

@@ -70,6 +70,10 @@ class ApiError(ClientError):
         return self.problem.request_id
 
 
+class JobDeleted(ApiError):
+    """The job was deleted, by somebody or because its time was over; nothing of it is left."""
+
+
 class JobFailed(ClientError):
     """The job ran and failed; `problem` says why."""
 

@@ -7,14 +7,15 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 4.0
 _LONGEST_WISH_SECONDS = 30.0  # a server that asks for more is not waited for
 _BUSY = (429, 503)
+_REPEATABLE = ("GET", "DELETE")
 
 
 def pause_before_retry(call: Call, outcome: Answer | Broken, tries: int) -> float | None:
     """Seconds to wait before `call` is sent again after `tries` sendings; None when it shall not be.
 
-    Only what changes nothing is repeated: a second POST could make a second job.
+    Only what changes nothing more is repeated: a second POST could make a second job.
     """
-    if call.method != "GET" or tries >= call.tries:
+    if call.method not in _REPEATABLE or tries >= call.tries:
         return None
     back_off = min(_FIRST_PAUSE_SECONDS * 2.0 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
     if isinstance(outcome, Broken):

@@ -80,6 +80,10 @@ def cancel(job_id: str) -> Story[Job]:
     return (yield from _ask(Call("POST", f"{_path(job_id)}/cancel"))).read_as(_JOB)
 
 
+def delete(job_id: str) -> Story[None]:
+    yield from _ask(Call("DELETE", _path(job_id)))
+
+
 def await_end(job_id: str, patience: Patience) -> Story[Job]:
     """The job once it has ended, in whatever way. Raises WaitTimedOut."""
     begun = patience.clock()

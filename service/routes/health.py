@@ -88,7 +88,7 @@ def _ping(resources: Resources) -> None:
 
 
 def _write_and_read(resources: Resources) -> None:
-    key = f"probes/{secrets.token_hex(8)}"
+    key = f"{storage.PROBES}/{secrets.token_hex(8)}"
     with storage.storage_errors():
         obstore.put(resources.store, key, b"ready?")
         obstore.delete(resources.store, key)

@@ -1,4 +1,4 @@
-"""Jobs: create, read, list, cancel."""
+"""Jobs: create, read, list, cancel, delete."""
 
 import asyncio
 import base64
@@ -128,6 +128,12 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, response: Response) -> Jo
     job, changed = resources.book.cancel(job_id)
     response.status_code = 202 if changed else 200
     return linked(job)
+
+
+@router.delete("/{job_id}", status_code=204, response_class=Response)
+def delete_job(job_id: JobId, resources: ResourcesDep) -> None:
+    """Removes a job for good, with its image and its results; stops it first if it has not ended."""
+    resources.book.delete(job_id)
 
 
 async def _answer(

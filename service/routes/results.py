@@ -77,7 +77,8 @@ async def preview(request: Request, job_id: JobId, resources: ResourcesDep) -> R
 def provenance(job_id: JobId, resources: ResourcesDep) -> Response:
     """What ran: checksums of input and weights, parameters, software, device, seconds by stage."""
     _, _, execution_id = finished(resources, job_id)
-    value = storage.read(resources.store, storage.provenance_key(job_id, execution_id))
+    with resources.book.unless_deleted(job_id):
+        value = storage.read(resources.store, storage.provenance_key(job_id, execution_id))
     return Response(value, media_type="application/json")
 
 

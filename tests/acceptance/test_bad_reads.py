@@ -61,7 +61,7 @@ def test_a_failed_job_has_no_results_but_a_reason(http: httpx.Client, failed: Js
     [
         ("PUT", "/v1/jobs", {"GET", "HEAD", "POST"}),
         ("DELETE", "/v1/jobs", {"GET", "HEAD", "POST"}),
-        ("PATCH", f"/v1/jobs/{NOBODY}", {"GET", "HEAD"}),
+        ("PATCH", f"/v1/jobs/{NOBODY}", {"DELETE", "GET", "HEAD"}),
         ("GET", f"/v1/jobs/{NOBODY}/cancel", {"POST"}),
         ("POST", f"/v1/jobs/{NOBODY}/labels", {"GET", "HEAD"}),
         ("POST", "/v1/models", {"GET", "HEAD"}),

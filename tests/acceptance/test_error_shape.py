@@ -70,6 +70,7 @@ _FAULTS = [
     _get("wrong wait", 422, f"/v1/jobs/{NOBODY}?wait=soon"),
     _get("wrong readiness", 422, "/readyz?require=gpu"),
     _post("cancel of an unknown job", 404, f"/v1/jobs/{NOBODY}/cancel"),
+    Fault("delete of an unknown job", 404, lambda http: http.delete(f"/v1/jobs/{NOBODY}")),
     _post("wrong method", 405, "/livez"),
     _post("wrong method of a job", 405, f"/v1/jobs/{NOBODY}"),
     _post("empty body", 422, "/v1/jobs?model=mitonet"),

@@ -1,10 +1,20 @@
 """A workshop for all tests of workers, a service for all tests of the whole; each test leaves them whole."""
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from obstore.store import MemoryStore
+from redis import Redis
 
+from emserve import storage
+from emserve.book import JobBook
+from emserve.broker import EmbeddedBroker
+from emserve.reconciler import Reconciler
+from emserve.settings import Settings
+from emserve.tickets import connect
 from tests.integration.workshop import Worker, Workshop, open_workshop
 from tests.running_service import RunningService, running_service
 
@@ -36,3 +46,27 @@ def http(service: RunningService) -> Iterator[httpx.Client]:
     """A client of the service."""
     with service.client() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A broker that the tests of one file share."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("book") / "data")
+    with EmbeddedBroker(settings), contextlib.closing(connect(settings.redis_url)) as client:
+        yield client
+
+
+@pytest.fixture(params=["local", "memory"])
+def book(request: pytest.FixtureRequest, redis: Redis, tmp_path: Path) -> JobBook:
+    """An empty book on each kind of store."""
+    redis.flushall()
+    local = storage.open_store((tmp_path / "store").as_uri())
+    return JobBook(local if request.param == "local" else MemoryStore(), redis)
+
+
+@pytest.fixture
+def reconciler(book: JobBook) -> Reconciler:
+    """A reconciler that has listed what is stored."""
+    fresh = Reconciler(book)
+    fresh.run_once()
+    return fresh

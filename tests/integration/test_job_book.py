@@ -2,103 +2,55 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import obstore
 import pytest
-from obstore.store import MemoryStore
 from redis import Redis
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.broker import EmbeddedBroker
 from emserve.errors import BrokerUnavailable, JobNotFound
 from emserve.ids import new_id
-from emserve.jobs import JobEnd, JobStatus, PinnedModel
+from emserve.jobs import JobStatus, PinnedModel
 from emserve.live import Filter, LiveState
 from emserve.reconciler import Reconciler
-from emserve.settings import Settings
 from emserve.tickets import connect
+from tests.integration.bookkeeping import accept, end_of, lease, write
 from tests.integration.workshop import record_of
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("book") / "data")
-    with EmbeddedBroker(settings), contextlib.closing(connect(settings.redis_url)) as client:
-        yield client
-
-
-@pytest.fixture(params=["local", "memory"])
-def book(request: pytest.FixtureRequest, redis: Redis, tmp_path: Path) -> JobBook:
-    """An empty book on each kind of store."""
-    redis.flushall()
-    local = storage.open_store((tmp_path / "store").as_uri())
-    return JobBook(local if request.param == "local" else MemoryStore(), redis)
-
-
-@pytest.fixture
-def reconciler(book: JobBook) -> Reconciler:
-    fresh = Reconciler(book)
-    fresh.run_once()
-    return fresh
-
-
-def _accept(book: JobBook, **changes: object) -> str:
-    return book.accept(record_of(**changes)).id  # type: ignore[arg-type]  # fields of a record, as named
-
-
-def _end(execution_id: str | None, status: JobStatus = JobStatus.SUCCEEDED) -> JobEnd:
-    return JobEnd(
-        status=status, attempt=1, execution_id=execution_id, started_at=None, finished_at=datetime.now(UTC)
-    )
-
-
-def _lease(redis: Redis, job_id: str, seconds: float = 8) -> None:
-    """As a worker does that has taken the job."""
-    redis.lrem("rq:queue:emserve", 0, job_id)
-    redis.zadd("rq:wip:emserve", {f"{job_id}:execution": time.time() + seconds})
-
-
-def _write(book: JobBook, job_id: str, execution_id: str) -> str:
-    """A piece of a result; its key."""
-    key = storage.labels_prefix(job_id, execution_id) + "/0/c/0/0"
-    obstore.put(book.store, key, b"chunk")
-    return key
 
 
 class TestEnds:
     def test_of_racing_ends_exactly_one_stands_and_all_read_it(self, book: JobBook) -> None:
-        job_id = _accept(book)
-        ends = [_end(f"execution-{number}") for number in range(16)]
+        job_id = accept(book)
+        ends = [end_of(f"execution-{number}") for number in range(16)]
         with ThreadPoolExecutor(16) as threads:
             standing = list(threads.map(lambda end: book.finish(job_id, end), ends))
 
         assert len({end.execution_id for end in standing}) == 1
         assert book.end_of(job_id) == standing[0]
 
-    def test_a_late_cancel_changes_no_end(self, book: JobBook) -> None:
-        job_id = _accept(book)
-        book.finish(job_id, _end("execution"))
+    def test_a_late_cancel_changes_noend(self, book: JobBook) -> None:
+        job_id = accept(book)
+        book.finish(job_id, end_of("execution"))
         job, changed = book.cancel(job_id)
         assert not changed
         assert job.status is JobStatus.SUCCEEDED
 
     def test_a_late_result_does_not_undo_a_cancel(self, book: JobBook) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         book.cancel(job_id)
-        standing = book.finish(job_id, _end("late"))
+        standing = book.finish(job_id, end_of("late"))
         assert standing.status is JobStatus.CANCELLED
         assert book.read(job_id).status is JobStatus.CANCELLED
 
-    def test_what_other_attempts_wrote_goes_with_the_end(self, book: JobBook) -> None:
-        job_id = _accept(book)
+    def test_what_other_attempts_wrote_goes_with_theend(self, book: JobBook) -> None:
+        job_id = accept(book)
         first, second = (book.begin(job_id, name, "worker") for name in ("first", "second"))
-        lost, kept = _write(book, job_id, "first"), _write(book, job_id, "second")
-        book.finish(job_id, _end(second.execution_id))
+        lost, kept = write(book, job_id, "first"), write(book, job_id, "second")
+        book.finish(job_id, end_of(second.execution_id))
 
         assert not storage.exists(book.store, lost)
         assert storage.exists(book.store, kept)
@@ -108,14 +60,14 @@ class TestEnds:
     def test_an_attempt_thought_dead_may_still_win_with_its_whole_result(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         book.begin(job_id, "slow", "worker")
         redis.lrem("rq:queue:emserve", 0, job_id)
-        written = _write(book, job_id, "slow")
+        written = write(book, job_id, "slow")
         reconciler.run_once()
         assert reconciler.run_once() == [job_id]
 
-        book.finish(job_id, _end("slow"))
+        book.finish(job_id, end_of("slow"))
 
         assert storage.exists(book.store, written)
 
@@ -124,7 +76,7 @@ class TestReconciler:
     def test_a_job_that_nobody_has_is_queued_again_after_two_passes(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         redis.delete("rq:queue:emserve")
         assert reconciler.run_once() == []
         assert book.tickets.waiting() == []
@@ -137,17 +89,17 @@ class TestReconciler:
     def test_queued_and_leased_jobs_are_left_alone(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        queued, leased = _accept(book), _accept(book)
-        _lease(redis, leased)
+        queued, leased = accept(book), accept(book)
+        lease(redis, leased)
         assert [reconciler.run_once() for _ in range(3)] == [[], [], []]
         assert book.tickets.waiting() == [queued]
 
-    def test_a_lease_that_ran_out_is_no_lease(
+    def test_a_lease_that_ran_out_is_nolease(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         book.begin(job_id, "execution", "worker")
-        _lease(redis, job_id, seconds=-1)
+        lease(redis, job_id, seconds=-1)
         reconciler.run_once()
         assert reconciler.run_once() == [job_id]
         assert book.read(job_id).attempt == 2
@@ -155,8 +107,8 @@ class TestReconciler:
     def test_a_lost_job_whose_owner_cancelled_it_ends_cancelled(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        job_id = _accept(book)
-        _lease(redis, job_id)
+        job_id = accept(book)
+        lease(redis, job_id)
         job, _ = book.cancel(job_id)
         assert job.status is JobStatus.CANCELLING
         redis.delete("rq:wip:emserve")
@@ -166,7 +118,7 @@ class TestReconciler:
         assert book.tickets.waiting() == []
 
     def test_a_job_lost_three_times_fails(self, book: JobBook, reconciler: Reconciler, redis: Redis) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         for name in ("a", "b", "c"):
             book.begin(job_id, name, "worker")
         redis.delete("rq:queue:emserve")
@@ -180,8 +132,8 @@ class TestReconciler:
     def test_a_lost_broker_is_told_everything_again(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
     ) -> None:
-        ended, queued = _accept(book, tags={"series": "a"}), _accept(book)
-        book.finish(ended, _end("execution"))
+        ended, queued = accept(book, tags={"series": "a"}), accept(book)
+        book.finish(ended, end_of("execution"))
         obstore.put(book.store, storage.input_key(new_id()), b"an upload that is no job yet")
         redis.flushall()
         for _ in range(3):
@@ -194,7 +146,7 @@ class TestReconciler:
         assert book.tickets.waiting() == [queued]
 
     def test_of_two_reconcilers_one_works(self, book: JobBook, reconciler: Reconciler, redis: Redis) -> None:
-        _accept(book)
+        accept(book)
         redis.delete("rq:queue:emserve")
         assert not book.live.acquire("reconciler", "another", 5)
         assert reconciler.run_once() == []
@@ -203,7 +155,7 @@ class TestReconciler:
 
 class TestList:
     def test_pages_show_every_job_once_newest_first(self, book: JobBook) -> None:
-        ids = [_accept(book) for _ in range(7)]
+        ids = [accept(book) for _ in range(7)]
         seen, before = [], None
         while True:
             page = book.page(Filter(), before, 3)
@@ -214,18 +166,18 @@ class TestList:
 
     def test_a_last_page_that_is_full_has_no_successor(self, book: JobBook) -> None:
         for _ in range(4):
-            _accept(book)
+            accept(book)
         assert book.page(Filter(), None, 4).next_page_token is None
         assert book.page(Filter(), None, 3).next_page_token is not None
 
     def test_filters_choose_by_status_model_tag_and_time(self, book: JobBook) -> None:
         other = PinnedModel(name="mitonet-mini", version="1", sha256=None)
-        first = _accept(book, tags={"series": "a:b", "who": "me"})
+        first = accept(book, tags={"series": "a:b", "who": "me"})
         time.sleep(0.002)
         middle = datetime.now(UTC)
         time.sleep(0.002)
-        second = _accept(book, model=other, tags={"series": "c"})
-        book.finish(second, _end("execution", JobStatus.FAILED))
+        second = accept(book, model=other, tags={"series": "c"})
+        book.finish(second, end_of("execution", JobStatus.FAILED))
 
         def found(**chosen: object) -> list[str]:
             return [job.id for job in book.page(Filter.model_validate(chosen), None, 10).jobs]
@@ -244,7 +196,7 @@ class TestList:
         assert found(created_after=middle + timedelta(hours=1)) == []
 
     def test_a_filter_that_passes_few_looks_through_the_whole_list(self, book: JobBook) -> None:
-        wanted = _accept(book, tags={"rare": "yes"})
+        wanted = accept(book, tags={"rare": "yes"})
         for _ in range(250):  # more than the list is read at a time
             book.live.add(record_of(), LiveState(status=JobStatus.QUEUED))
         assert [job.id for job in book.page(Filter(tag=("rare", "yes")), None, 5).jobs] == [wanted]
@@ -252,7 +204,7 @@ class TestList:
 
 class TestAcceptance:
     def test_an_accepted_job_is_durable_listed_and_queued(self, book: JobBook) -> None:
-        first, second = _accept(book), _accept(book)
+        first, second = accept(book), accept(book)
         assert storage.exists(book.store, storage.record_key(first))
         assert book.tickets.waiting() == [first, second]
         job = book.read(second)
@@ -280,16 +232,16 @@ class TestAcceptance:
     def test_without_a_broker_an_accepted_job_is_read_with_a_warning(
         self, book: JobBook, tmp_path: Path
     ) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         with contextlib.closing(connect(f"unix://{tmp_path}/nowhere.sock")) as absent:
             job = JobBook(book.store, absent).read(job_id)
         assert [warning.code for warning in job.warnings] == ["live-state-unavailable"]
 
     def test_a_job_given_back_counts_no_attempt(self, book: JobBook, redis: Redis) -> None:
-        job_id = _accept(book)
+        job_id = accept(book)
         redis.delete("rq:queue:emserve")
         book.begin(job_id, "execution", "worker")
-        _write(book, job_id, "execution")
+        write(book, job_id, "execution")
         book.give_back(job_id, "execution")
         assert book.attempts(job_id) == 0
         assert book.read(job_id).attempt == 1

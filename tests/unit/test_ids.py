@@ -2,8 +2,9 @@
 
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
-from emserve.ids import PATTERN, new_id
+from emserve.ids import PATTERN, made_at, new_id
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -34,3 +35,11 @@ def test_an_id_fits_the_pattern_and_a_path_does_not() -> None:
     assert PATTERN.fullmatch(new_id())
     for bad in ("", "..", "a/b", "a.b", "a b", "é", "a\n", "x" * 65):
         assert not PATTERN.fullmatch(bad), bad
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    made = made_at(new_id())
+    assert made is not None
+    assert timedelta() <= datetime.now(UTC) - made < timedelta(seconds=5)
+    assert made_at("a-name") is None
+    assert made_at(str(uuid.uuid4())) is None

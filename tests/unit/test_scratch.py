@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workers.scratch import scratch_folder, sweep
+from emserve.scratch import scratch_folder, sweep
 
 _HOLDER = """
 import sys, pathlib
-from workers.scratch import scratch_folder
+from emserve.scratch import scratch_folder
 with scratch_folder(pathlib.Path(sys.argv[1]), "held") as folder:
     (folder / "image.npy").write_bytes(b"pixels")
     print("ready", flush=True)

@@ -33,6 +33,9 @@ _CHANGED: dict[str, Any] = {
     "decode_seconds": 14,
     "renderers": 15,
     "max_wait_seconds": 16,
+    "keep_jobs_days": 17.5,
+    "keep_tombstones_days": 18.5,
+    "sweep_seconds": 19.5,
     "shutdown_seconds": 0.5,
     "log_format": "console",
 }

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import obstore
 from obstore.store import ObjectStore
 
 from emserve import storage
 from emserve.errors import HelperDied
+from emserve.ids import new_id
 from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.scratch import scratch_folder
 from emserve.storage import storage_errors
 from workers.images.decode import decode
 from workers.images.label_files import write_npy, write_png
@@ -45,8 +46,8 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     """Stores the file at `request.key`, then its description. The same attempt gives the same bytes.
 
     Raises NotAcceptable when the format cannot hold this result."""
-    with TemporaryDirectory(prefix="emserve-render-") as folder:
-        path = Path(folder) / request.format.filename
+    with scratch_folder(request.scratch_dir, f"render-{new_id()}") as folder:
+        path = folder / request.format.filename
         _RENDERERS[request.format](Attempt(store, request), path)
         rendered = _description(request, path)
         with storage_errors():

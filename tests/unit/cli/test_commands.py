@@ -78,7 +78,9 @@ def test_a_mistyped_command_is_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["jobs"], ["job", "a"], ["cancel", "a"], ["models"], ["demo"]], ids=lambda words: words[0]
+    "arguments",
+    [["jobs"], ["job", "a"], ["cancel", "a"], ["delete", "a"], ["models"], ["demo"]],
+    ids=lambda words: words[0],
 )
 def test_a_service_that_is_not_there_is_one_paragraph(arguments: list[str], tmp_path: Path) -> None:
     extra = ["--out", str(tmp_path / "demo")] if arguments == ["demo"] else []
@@ -202,6 +204,18 @@ def test_cancel_goes_on_after_an_unknown_id() -> None:
     assert done.returncode == 1
     assert done.stdout == "0199-a cancelling\n"
     assert [asked.path for asked in side.asked] == ["/v1/jobs/nope/cancel", "/v1/jobs/0199-a/cancel"]
+
+
+def test_delete_goes_on_after_an_unknown_id() -> None:
+    with far_side(json_reply(make_problem(404), 404), Reply(204)) as side:
+        done = run("delete", "nope", "0199-a", "--url", side.url)
+    assert done.returncode == 1
+    assert done.stdout == "0199-a deleted\n"
+    assert "The image cannot be read" in done.stderr
+    assert [(asked.method, asked.path) for asked in side.asked] == [
+        ("DELETE", "/v1/jobs/nope"),
+        ("DELETE", "/v1/jobs/0199-a"),
+    ]
 
 
 def test_job_waits_and_tells_a_failure_by_its_code() -> None:

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.cut_at is not None or not reply.reads_body:
             self.close_connection = True
 
-    do_GET = do_POST = _answer  # noqa: N815  # the names that the base class looks for
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # the names that the base class looks for
 
     def log_message(self, *_: object) -> None:  # the base class logs to stderr
         return

@@ -4,8 +4,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from emserve.client.answer import Answer
-from emserve.client.errors import ApiError, UnexpectedAnswer
-from emserve.jobs import Job, Pointed
+from emserve.client.errors import ApiError, JobDeleted, UnexpectedAnswer
+from emserve.jobs import PROBLEM_PREFIX, Job, Pointed
 from tests.unit.client.far_side import make_job, make_problem
 
 URL = "http://127.0.0.1:8000/v1/jobs"
@@ -32,6 +32,12 @@ def test_the_request_id_may_stand_in_the_header_only() -> None:
     problem = make_problem().model_copy(update={"request_id": None})
     answer = Answer(URL, 422, {"x-request-id": "r-2"}, problem.model_dump_json().encode())
     assert answer.error().request_id == "r-2"
+
+
+def test_that_a_job_was_deleted_has_an_error_of_its_own() -> None:
+    deleted = make_problem(410).model_copy(update={"type": PROBLEM_PREFIX + "job-deleted"})
+    assert type(Answer(URL, 410, {}, deleted.model_dump_json().encode()).error()) is JobDeleted
+    assert type(Answer(URL, 410, {}, b"gone").error()) is ApiError
 
 
 def test_pointers_are_told_once() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emserve.client import AsyncClient, Client, CorruptAnswer, ServiceUnreachable
-from emserve.jobs import JobPage, JobStatus
-from tests.unit.client.far_side import Reply, far_side, json_reply, make_job
+from emserve.client import AsyncClient, Client, CorruptAnswer, JobDeleted, ServiceUnreachable
+from emserve.jobs import PROBLEM_PREFIX, JobPage, JobStatus
+from tests.unit.client.far_side import Reply, far_side, json_reply, make_job, make_problem
 
 
 def test_both_clients_have_the_same_methods() -> None:
@@ -60,6 +60,18 @@ def test_jobs_are_iterated_page_by_page() -> None:
 
     with far_side(*(json_reply(page.model_dump_json().encode()) for page in pages)) as side:
         assert asyncio.run(ids(side.url)) == ["b", "a"]
+
+
+def test_a_deleted_job_is_told_from_one_that_never_was() -> None:
+    deleted = make_problem(410).model_copy(update={"type": PROBLEM_PREFIX + "job-deleted"})
+
+    async def delete_and_ask(url: str) -> None:
+        async with AsyncClient(url) as client:
+            await client.delete("a")
+            await client.labels("a")
+
+    with far_side(Reply(204), json_reply(deleted, 410)) as side, pytest.raises(JobDeleted):
+        asyncio.run(delete_and_ask(side.url))
 
 
 def test_a_damaged_file_is_not_kept(tmp_path: Path) -> None:

@@ -146,6 +146,12 @@ def test_jobs_are_asked_for_page_by_page_up_to_the_limit() -> None:
     assert side.asked[1].query == {"status": "succeeded", "tag": "a:b", "page_size": "1", "page_token": "t"}
 
 
+def test_a_job_is_deleted_once_an_answer_comes() -> None:
+    with far_side(Reply(503, b"", {"Retry-After": "0"}), Reply(204)) as side, Client(side.url) as client:
+        client.delete("a/b")
+    assert [(asked.method, asked.path) for asked in side.asked] == [("DELETE", "/v1/jobs/a%2Fb")] * 2
+
+
 def test_labels_come_as_an_array() -> None:
     labels = np.arange(20, dtype=np.uint8).reshape(4, 5)
     with far_side(result(npy(labels))) as side, Client(side.url) as client:

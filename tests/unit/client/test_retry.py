@@ -26,6 +26,10 @@ def test_a_post_is_never_repeated() -> None:
     assert pause_before_retry(POST, busy(), 1) is None
 
 
+def test_a_delete_is_repeated_since_the_second_changes_nothing() -> None:
+    assert pause_before_retry(Call("DELETE", "/"), LOST, 1) == 0.2
+
+
 def test_silence_is_not_repeated() -> None:
     assert pause_before_retry(GET, Broken("http://x", "silent", may_repeat=False), 1) is None
 

@@ -175,6 +175,7 @@ def test_a_rendering_that_dies_is_not_the_users_fault(
         execution_id="e",
         format=ResultFormat.NPY,
         source=ImageSource(),
+        scratch_dir=folder / "scratch",
     )
     with pytest.raises(HelperDied):
         pool.call(request, timeout_s=0.2)

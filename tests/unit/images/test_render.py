@@ -4,7 +4,10 @@ import csv
 import hashlib
 import io
 import json
+import os
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from emserve.errors import HelperDied, NotAcceptable
 from emserve.imaging import Render, RenderedFile, ResultFormat
 from emserve.imaging_pool import ImagingPool
 from emserve.jobs import ImageSource
+from emserve.scratch import sweep
 from tests.stored_labels import write_labels
 from workers.images.label_map import create_labels
 from workers.images.objects_file import write_objects
@@ -59,12 +63,19 @@ class Writer:
         write_objects(self.store, storage.objects_key("j", "e"), columns)
 
 
-def request_of(wanted: ResultFormat, url: str = "unused") -> Render:
-    return Render(storage_url=url, job_id="j", execution_id="e", format=wanted, source=ImageSource())
+def request_of(wanted: ResultFormat, folder: Path) -> Render:
+    return Render(
+        storage_url=folder.as_uri(),
+        job_id="j",
+        execution_id="e",
+        format=wanted,
+        source=ImageSource(),
+        scratch_dir=folder.parent / "scratch",
+    )
 
 
 def rendered(store: LocalStore, folder: Path, wanted: ResultFormat) -> Path:
-    return folder / render(store, request_of(wanted)).key
+    return folder / render(store, request_of(wanted, folder)).key
 
 
 def array_of(path: Path, wanted: ResultFormat) -> NDArray[Any]:
@@ -98,8 +109,8 @@ def test_large_counts_fit_only_where_they_fit(write: Writer, store: LocalStore, 
         np.testing.assert_array_equal(array, labels)
     for wanted in (ResultFormat.TIFF, ResultFormat.PNG):
         with pytest.raises(NotAcceptable, match="ome-tiff or npy"):
-            render(store, request_of(wanted))
-    assert not (folder / request_of(ResultFormat.PNG).key).exists()
+            render(store, request_of(wanted, folder))
+    assert not (folder / request_of(ResultFormat.PNG, folder).key).exists()
 
 
 @pytest.mark.parametrize("wanted", ResultFormat)
@@ -107,9 +118,9 @@ def test_the_same_attempt_gives_the_same_bytes(
     write: Writer, store: LocalStore, folder: Path, wanted: ResultFormat
 ) -> None:
     write(blocks(600, 700, side=50))
-    first = render(store, request_of(wanted))
+    first = render(store, request_of(wanted, folder))
     content = (folder / first.key).read_bytes()
-    assert render(store, request_of(wanted)) == first
+    assert render(store, request_of(wanted, folder)) == first
     assert (folder / first.key).read_bytes() == content
 
 
@@ -118,7 +129,7 @@ def test_a_file_is_described_beside_it(
     write: Writer, store: LocalStore, folder: Path, wanted: ResultFormat
 ) -> None:
     write(blocks(60, 70, side=20))
-    request = request_of(wanted)
+    request = request_of(wanted, folder)
     file = render(store, request)
     content = (folder / request.key).read_bytes()
     assert file == RenderedFile.model_validate_json((folder / request.description_key).read_bytes())
@@ -185,17 +196,17 @@ def test_the_preview_is_at_most_1024_pixels_a_side(write: Writer, store: LocalSt
         assert (picture.mode, picture.size) == ("RGB", (1024, 478))
 
 
-def test_a_missing_attempt_is_the_services_fault(store: LocalStore) -> None:
+def test_a_missing_attempt_is_the_services_fault(store: LocalStore, folder: Path) -> None:
     for wanted in (ResultFormat.NPY, ResultFormat.JSON):
         with pytest.raises(HelperDied):
-            render(store, request_of(wanted))
+            render(store, request_of(wanted, folder))
 
 
-def test_rendering_goes_to_any_storage() -> None:
+def test_rendering_goes_to_any_storage(folder: Path) -> None:
     store = MemoryStore()
     labels = create_labels(store, storage.labels_prefix("j", "e"), (10, 12), np.uint8, None)
     labels.array[2:4, 3:5] = 7
-    file = render(store, request_of(ResultFormat.NPY))
+    file = render(store, request_of(ResultFormat.NPY, folder))
     array = np.load(io.BytesIO(bytes(obstore.get(store, file.key).bytes())))
     assert (array == 7).sum() == 4
 
@@ -210,8 +221,29 @@ def pool() -> Iterator[ImagingPool]:
 def test_a_real_process_renders_every_format(write: Writer, pool: ImagingPool, folder: Path) -> None:
     write(blocks(600, 700, side=50))
     for wanted in ResultFormat:
-        file = pool.call(request_of(wanted, folder.as_uri()), timeout_s=60)
+        file = pool.call(request_of(wanted, folder), timeout_s=60)
         assert (folder / file.key).stat().st_size == file.bytes
     write(np.arange(70_000, dtype=np.uint32).reshape(200, 350))
     with pytest.raises(NotAcceptable):
-        pool.call(request_of(ResultFormat.PNG, folder.as_uri()), timeout_s=60)
+        pool.call(request_of(ResultFormat.PNG, folder), timeout_s=60)
+    assert list((folder.parent / "scratch").iterdir()) == []
+
+
+def test_what_a_killed_renderer_leaves_is_swept_and_what_a_living_one_works_with_is_not(
+    write: Writer, pool: ImagingPool, folder: Path
+) -> None:
+    scratch = folder.parent / "scratch"
+    write(np.ones((6000, 6000), np.uint32))
+    with ThreadPoolExecutor(1) as thread:
+        rendering = thread.submit(pool.call, request_of(ResultFormat.OME_TIFF, folder), timeout_s=60)
+        while not list(scratch.glob("render-*/*")):
+            assert not rendering.done()
+        (renderer,) = pool.process_ids
+        os.kill(renderer, signal.SIGSTOP)
+        sweep(scratch)
+        assert list(scratch.glob("render-*/*"))
+        os.kill(renderer, signal.SIGKILL)
+        with pytest.raises(HelperDied):
+            rendering.result()
+    sweep(scratch)
+    assert list(scratch.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Folders for what a job needs only while it runs, each locked by the process that works in it."""
+"""Folders for what is needed only while a process works, each locked by that process."""
 
 import fcntl
 import os

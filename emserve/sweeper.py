@@ -1,0 +1,129 @@
+"""The sweeper: removes what has expired, and what a crash left. Nothing that is in use.
+
+It runs where the reconciler runs, in the API: the process that is always there, may write to the storage,
+and shares a machine with the processes that render.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+
+from pydantic import ValidationError
+
+from emserve import storage
+from emserve.book import JobBook
+from emserve.errors import EmserveError, JobNotFound
+from emserve.ids import PATTERN, made_at
+from emserve.scratch import sweep
+from emserve.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUIET = timedelta(days=1)
+"""What nobody has written to for so long, nobody is writing. Writers touch their files every few seconds."""
+
+
+class Sweeper:
+    """Looks at everything that is stored. Of several, in as many processes, one works at a time."""
+
+    def __init__(self, book: JobBook, settings: Settings) -> None:
+        self._book = book
+        self._scratch_dir = settings.scratch_dir
+        self._keep_tombstones = timedelta(days=settings.keep_tombstones_days)
+        self._lock_seconds = 2 * settings.sweep_seconds
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._ends: dict[str, datetime] = {}
+        """When each job ended that was looked at since `_looked_at`, so that a pass reads few files."""
+        self._looked_at = datetime.min.replace(tzinfo=UTC)
+        self._suspects: set[str] = set()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ends a pass that another thread is in, between two jobs."""
+        self._stopping.set()
+
+    def run_once(self, now: datetime | None = None) -> list[str]:
+        """One pass. Returns the ids of what it removed from the folder of jobs."""
+        sweep(self._scratch_dir)
+        if not self._book.live.acquire("sweeper", self._owner, self._lock_seconds):
+            return []
+        now = now or datetime.now(UTC)
+        if now - self._looked_at > QUIET:
+            self._ends, self._looked_at = {}, now
+        removed = self._sweep_jobs(now)
+        # A worker that is still at a deleted job knows it by its tombstone.
+        self._remove_old(storage.TOMBSTONES, now - self._keep_tombstones, self._book.tickets.leased())
+        self._remove_old(storage.PROBES, now - QUIET)
+        if removed:
+            log.info("swept", extra={"removed": len(removed)})
+        return removed
+
+    def _sweep_jobs(self, now: datetime) -> list[str]:
+        store = self._book.store
+        deleted = {PurePath(key).stem for key, _ in storage.changes(store, storage.TOMBSTONES)}
+        found = [name for name in storage.children(store, storage.JOBS) if PATTERN.fullmatch(name)]
+        self._ends = {job_id: self._ends[job_id] for job_id in found if job_id in self._ends}
+        removed: list[str] = []
+        orphans: set[str] = set()
+        for job_id in found:
+            if self._stopping.is_set():
+                return removed
+            with _faults_told(job_id):
+                if job_id in deleted or self._has_expired(job_id, now):
+                    self._book.delete(job_id)
+                    removed.append(job_id)
+                elif self._is_orphan(job_id, now):
+                    orphans.add(job_id)
+        for job_id in orphans & self._suspects:  # a whole upload becomes a job before the next pass
+            storage.remove_all(store, storage.job_prefix(job_id))
+            removed.append(job_id)
+        self._suspects = orphans
+        return removed
+
+    def _has_expired(self, job_id: str, now: datetime) -> bool:
+        ended_at = self._ends.get(job_id) or self._look_at_end(job_id, now)
+        return ended_at is not None and self._book.keep is not None and ended_at + self._book.keep <= now
+
+    def _look_at_end(self, job_id: str, now: datetime) -> datetime | None:
+        """When the job ended, if it has. What dead attempts and broken writes left in it goes."""
+        try:
+            _, end = self._book.record_and_end(job_id)
+        except JobNotFound:
+            return None
+        if end is None:
+            return None
+        self._book.clear_other_attempts(job_id, end)
+        storage.remove_unfinished(self._book.store, storage.job_prefix(job_id), now - QUIET)
+        self._ends[job_id] = end.finished_at
+        return end.finished_at
+
+    def _is_orphan(self, job_id: str, now: datetime) -> bool:
+        """Whether this is an upload that became no job and that nobody is writing."""
+        made = made_at(job_id)
+        if job_id in self._ends or (made is not None and now - made < QUIET):
+            return False
+        try:
+            self._book.record(job_id)
+        except JobNotFound:
+            changed = storage.last_change(self._book.store, storage.job_prefix(job_id))
+            return changed is None or now - changed > QUIET
+        return False
+
+    def _remove_old(self, prefix: str, before: datetime, kept: Collection[str] = ()) -> None:
+        for key, changed in list(storage.changes(self._book.store, prefix)):
+            if changed < before and PurePath(key).stem not in kept:
+                storage.remove(self._book.store, key)
+
+
+@contextmanager
+def _faults_told(job_id: str) -> Iterator[None]:
+    """A folder that cannot be read or removed keeps none of the others."""
+    try:
+        yield
+    except (EmserveError, ValidationError) as error:
+        log.warning("cannot sweep", extra={"job_id": job_id, "reason": str(error)})
