@@ -23,6 +23,8 @@ check: lint ## What CI checks besides the tests
 	@$(BIN)/python -m service.write_openapi $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi/openapi.json || { \
 		echo "openapi/openapi.json is not what the code says: run 'make openapi' and look at the difference"; exit 1; }
+	@$(BIN)/pip check
+	@$(BIN)/python -m tests.audit
 	@echo "all checks passed"
 
 lint: $(VENV)/.dev ## Format, lint, types and import rules

@@ -21,6 +21,7 @@ from emserve.errors import (
 from emserve.ids import PATTERN
 from emserve.jobs import (
     MAX_ATTEMPTS,
+    PROBLEM_PREFIX,
     Attempt,
     Job,
     JobEnd,
@@ -33,6 +34,7 @@ from emserve.jobs import (
     Tombstone,
 )
 from emserve.live import Filter, LiveBoard, LiveState
+from emserve.tally import Event, Tally
 from emserve.tickets import TicketQueue
 
 _LIVE_UNKNOWN = JobWarning(
@@ -50,6 +52,7 @@ class JobBook:
         self.keep = keep
         self.live = LiveBoard(redis)
         self.tickets = TicketQueue(redis)
+        self.tally = Tally(redis)
 
     # ---- acceptance -------------------------------------------------------------------------------
 
@@ -65,6 +68,7 @@ class JobBook:
             with contextlib.suppress(BrokerUnavailable):
                 self.live.forget(record.id)
             raise
+        self.tally.add(Event.JOB_ACCEPTED)
         return self.read(record.id)
 
     # ---- reading ----------------------------------------------------------------------------------
@@ -258,6 +262,8 @@ class JobBook:
         standing = end
         with contextlib.suppress(JobDeleted), self.unless_deleted(job_id):
             created = storage.create(self.store, storage.end_key(job_id), end.model_dump_json().encode())
+            if created:
+                self._count(end)
             standing = end if created else self.end_of(job_id) or end
             self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
             with contextlib.suppress(StorageUnavailable):  # the end stands; what is left only takes room
@@ -269,6 +275,11 @@ class JobBook:
         for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
             if execution_id != end.execution_id:
                 self.clear_attempt(job_id, execution_id)
+
+    def _count(self, end: JobEnd) -> None:
+        self.tally.add(Event.JOB_ENDED, end.status.value)
+        if end.error is not None:
+            self.tally.add(Event.JOB_FAILED, end.error.type.removeprefix(PROBLEM_PREFIX))
 
     def lost(self, job_id: str, execution_id: str) -> None:
         """After an attempt that died: queues the next one, or fails the job after the last."""
@@ -286,6 +297,7 @@ class JobBook:
         else:
             self.report(job_id, LiveState(status=JobStatus.QUEUED, attempt=made + 1))
             self.tickets.put(job_id)
+            self.tally.add(Event.JOB_REQUEUED)
 
     def give_back(self, job_id: str, execution_id: str) -> None:
         """Queues a job again as if this attempt had not been."""

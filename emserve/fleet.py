@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from rq.utils import as_text
 
+from emserve.tally import Event, Tally
 from emserve.tickets import broker_errors
 
 ALIVE_SECONDS = 15
@@ -28,6 +29,7 @@ class Fleet:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._tally = Tally(redis)
 
     def renew(self, entry: WorkerEntry) -> None:
         with broker_errors(), self._redis.pipeline() as pipe:
@@ -47,8 +49,10 @@ class Fleet:
             names = sorted(as_text(name) for name in self._redis.smembers(_NAMES))
             values = self._redis.mget([_key(name) for name in names]) if names else []
             gone = [name for name, value in zip(names, values, strict=True) if value is None]
-            if gone:
-                self._redis.srem(_NAMES, *gone)
+            # Whoever drops a name counts it: several may look at once.
+            lost = self._redis.srem(_NAMES, *gone) if gone else 0
+        for _ in range(lost):
+            self._tally.add(Event.WORKER_LOST)
         return [WorkerEntry.model_validate_json(value) for value in values if value is not None]
 
 

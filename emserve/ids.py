@@ -10,6 +10,15 @@ PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What every id in the API looks like."""
 
 
+def seconds_since(made: str) -> float:
+    """Age of an id of ours; 0 for one that is no UUIDv7."""
+    try:
+        value = uuid.UUID(made)
+    except ValueError:
+        return 0.0
+    return max(0.0, time.time() - (value.int >> 80) / 1000) if value.version == 7 else 0.0
+
+
 def new_id() -> str:
     """A UUIDv7 as text: 48 bits of milliseconds, then random bits."""
     milliseconds = time.time_ns() // 1_000_000

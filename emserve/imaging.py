@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from emserve import storage
 from emserve.errors import EmserveError, FieldError, ImageTooLarge
@@ -52,7 +52,16 @@ _FILES = {
 }
 
 
-class Inspect(Frozen):
+class _Call(BaseModel):
+    """What every request has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    traces: dict[str, str] = {}
+    """What lines of the log about it carry."""
+
+
+class Inspect(_Call):
     """Read a stored file's header. Answer: ImageHeader."""
 
     kind: Literal["inspect"] = "inspect"
@@ -62,7 +71,7 @@ class Inspect(Frozen):
     max_pixels: int
 
 
-class Decode(Frozen):
+class Decode(_Call):
     """Write a stored file's grey image to `out` as a C-ordered .npy, axes YX. Answer: Decoded."""
 
     kind: Literal["decode"] = "decode"
@@ -72,7 +81,7 @@ class Decode(Frozen):
     out: Path
 
 
-class Render(Frozen):
+class Render(_Call):
     """Render a result of a job's attempt into storage. Answer: RenderedFile."""
 
     kind: Literal["render"] = "render"

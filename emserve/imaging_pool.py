@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from signal import SIGXCPU, Signals
@@ -29,6 +29,7 @@ from emserve.imaging import (
     Result,
 )
 from emserve.jobs import ImageHeader
+from emserve.logs import traces
 
 START_SECONDS = 60.0
 
@@ -74,7 +75,8 @@ class _ImagingProcess:
         if self._process.stdin is None:
             raise _Ended("has no standard input")
         try:
-            self._process.stdin.write(request.model_dump_json().encode() + b"\n")
+            traced = request.model_copy(update={"traces": traces()})
+            self._process.stdin.write(traced.model_dump_json().encode() + b"\n")
         except OSError:
             raise _Ended(self._describe_end()) from None
         answer = self._receive(timeout_s)
@@ -120,13 +122,25 @@ class _ImagingProcess:
                     pipe.close()
 
 
+def _unnoticed(_doing: str) -> None:
+    """Nobody wants to hear of a death."""
+
+
 class ImagingPool:
     """Up to `size` processes that read image files and render results, each within limits of memory
     (address space, in bytes) and of CPU time for a request. Its methods block; any thread may call.
 
     A process starts when it is first needed, and again after its death."""
 
-    def __init__(self, size: int, memory_bytes: int, cpu_seconds: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        memory_bytes: int,
+        cpu_seconds: int,
+        on_death: Callable[[str], None] = _unnoticed,
+    ) -> None:
+        """`on_death` hears of each process that died, and what it was doing: the kind of its request."""
+        self._on_death = on_death
         self._memory_bytes = memory_bytes
         self._cpu_seconds = cpu_seconds
         self._slots = threading.BoundedSemaphore(size)
@@ -163,6 +177,7 @@ class ImagingPool:
             except BaseException as error:
                 self._drop(process)
                 if isinstance(error, _Ended):
+                    self._mourn(request.kind)
                     raise self._blame(request, str(error)) from None
                 raise
             self._give_back(process)
@@ -200,6 +215,11 @@ class ImagingPool:
             if process.is_alive:
                 return process
             self._drop(process)
+            self._mourn("rest")
+
+    def _mourn(self, doing: str) -> None:
+        if not self._closed:
+            self._on_death(doing)
 
     def _start(self) -> _ImagingProcess:
         try:

@@ -159,6 +159,13 @@ class JobRecord(Frozen):
     warnings: list[JobWarning]
     input: JobInput
     created_at: datetime
+    request_id: str | None = None
+    """Of the request that brought it; on every line of the log that is about the job."""
+
+    @property
+    def traces(self) -> dict[str, str]:
+        """What lines of the log about this job carry."""
+        return {"job_id": self.id, **({"request_id": self.request_id} if self.request_id else {})}
 
 
 class Tombstone(Frozen):

@@ -37,6 +37,11 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
     root.setLevel(level)
 
 
+def traces() -> dict[str, str]:
+    """What lines logged here carry, to be handed to another process."""
+    return dict(structlog.contextvars.get_contextvars())
+
+
 def about(**values: str) -> AbstractContextManager[None]:
     """Puts `values` (job_id, request_id) on every line logged inside."""
     return structlog.contextvars.bound_contextvars(**values)

@@ -9,6 +9,8 @@ from emserve.book import JobBook
 from emserve.errors import JobNotFound
 from emserve.jobs import JobStatus
 from emserve.live import LiveState
+from emserve.logs import about
+from emserve.tally import Event
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ class Reconciler:
         # Between two steps of a worker a job is for a moment neither queued nor leased, so only
         # one that two passes in a row find in that state is lost.
         tickets = self._book.tickets
-        tickets.forget_expired()
+        for _ in range(tickets.forget_expired()):
+            self._book.tally.add(Event.LEASE_LOST)
         held = set(tickets.waiting()) | tickets.leased()
         suspects = self._book.live.active() - held
         lost = sorted(suspects & self._suspects)
@@ -69,10 +72,11 @@ class Reconciler:
             self._book.live.put_state(job_id, LiveState(status=end.status, attempt=end.attempt))
             return
         try:
-            self._book.record(job_id)
+            record = self._book.record(job_id)
         except JobNotFound:
             self._book.live.forget(job_id)
             return
-        log.warning("job had neither ticket nor worker; resumed", extra={"job_id": job_id})
-        self._book.tickets.drop_taken(job_id)
-        self._book.resume(job_id)
+        with about(**record.traces):
+            log.warning("job had neither ticket nor worker; resumed")
+            self._book.tickets.drop_taken(job_id)
+            self._book.resume(job_id)

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3
     """Largest upload, in bytes."""
 
+    min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
+    """Room that must be free on the data folder's disk for an upload to be taken."""
+
     decode_memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
     """Address space of a process that reads or renders images, of which it takes about 400 MB itself. Only
     JPEGs, interlaced PNGs and TIFFs of one compressed strip need room for the whole image."""

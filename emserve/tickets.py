@@ -19,6 +19,7 @@ from rq.utils import as_text
 from emserve.errors import BrokerUnavailable
 
 QUEUE = "emserve"
+LEASE_SECONDS = 8
 TASK = "workers.tasks.segment"
 """The only task that a worker accepts from the queue."""
 
@@ -86,10 +87,17 @@ class TicketQueue:
             members = self._redis.zrangebyscore(self._started.key, time.time(), "+inf")
         return [as_text(member) for member in members]  # type: ignore[arg-type]  # no scores were asked for
 
-    def forget_expired(self) -> None:
-        """Drops leases that ran out, and tickets that a worker took but never started."""
+    def lease_age(self) -> float:
+        """Seconds since the least recently renewed lease was renewed; 0 when nobody holds one."""
         with broker_errors():
-            self._redis.zremrangebyscore(self._started.key, "-inf", time.time())
+            members = self._redis.zrange(self._started.key, 0, 0, withscores=True)
+        # A lease is scored with the time at which it runs out.
+        return max((time.time() + LEASE_SECONDS - float(each[1]) for each in members), default=0.0)
+
+    def forget_expired(self) -> int:
+        """Drops leases that ran out; how many."""
+        with broker_errors():
+            return int(self._redis.zremrangebyscore(self._started.key, "-inf", time.time()))
 
     def drop_taken(self, job_id: str) -> None:
         """Drops a ticket that a worker died with between taking it and leasing it."""

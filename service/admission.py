@@ -1,5 +1,6 @@
 """From an upload to an accepted job: read the header, choose the model, check every parameter."""
 
+import logging
 import re
 from datetime import UTC, datetime
 
@@ -19,10 +20,13 @@ from emserve.jobs import (
     PinnedModel,
     Tags,
 )
+from emserve.logs import about, traces
 from emserve.params import Parameters
 from service.problems import from_validation
 from service.resources import Resources
 from service.uploads import Received
+
+log = logging.getLogger(__name__)
 
 _INSPECT_SECONDS = 30.0
 _TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
@@ -54,8 +58,12 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
         warnings=_warnings(resources, card),
         input=_job_input(received, header),
         created_at=datetime.now(UTC),
+        request_id=traces().get("request_id"),
     )
-    return resources.book.accept(record)
+    with about(job_id=job_id):
+        job = resources.book.accept(record)
+        log.info("job accepted", extra={"model": record.model.id, "pixels": record.input.pixels})
+    return job
 
 
 def _card(resources: Resources, reference: str | None) -> ModelCard:

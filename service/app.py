@@ -6,13 +6,14 @@ from typing import Any, TypedDict
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 import emserve
 from emserve.logs import configure
 from emserve.settings import Settings
+from service.docs_page import add_docs_page
 from service.guards import HeadAsGet, KnownHost, Measured, RequestId
-from service.metrics import QueueCollector, request_metrics
+from service.metrics import StateCollector, request_metrics
 from service.openapi import describe
 from service.problems import LastResort, add_handlers
 from service.resources import Resources, open_resources
@@ -31,16 +32,19 @@ class State(TypedDict):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application; opens nothing before it starts."""
     chosen = settings or Settings()
+    # It would make a second series for each, which nobody reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # ships without this type
     registry = CollectorRegistry()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         configure(chosen.log_format)
         async with open_resources(chosen) as resources:
-            registry.register(QueueCollector(resources))
+            registry.register(StateCollector(resources))
             yield State(resources=resources, flight=SingleFlight(), registry=registry)
 
     app = FastAPIOffline(
+        docs_url=None,
         redoc_url=None,
         title="emserve",
         version=emserve.__version__,
@@ -51,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for routes in (jobs, results, models, health):
         app.include_router(routes.router)
+    add_docs_page(app)
     add_handlers(app)
     requests, seconds = request_metrics(registry)
     app.add_middleware(LastResort)

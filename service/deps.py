@@ -1,12 +1,16 @@
 """What endpoints ask for, as annotated types."""
 
+import re
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Path, Query, Request
+from pydantic import AwareDatetime, BeforeValidator
 
 from emserve.ids import PATTERN
 from service.prefer import parse_wait
 from service.resources import Resources
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
 def _resources(request: Request) -> Resources:
@@ -28,6 +32,12 @@ def _wait(
     return None if wanted is None else min(wanted, resources.settings.max_wait_seconds)
 
 
+def _in_full(value: object) -> object:
+    if isinstance(value, str) and not _TIME.match(value):  # pydantic would take a number for seconds
+        raise ValueError("a date and time is written like 2026-11-23T17:00:00Z, with its offset from UTC")
+    return value
+
+
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 JobId = Annotated[
     str,
@@ -35,6 +45,8 @@ JobId = Annotated[
 ]
 Wait = Annotated[int | None, Depends(_wait)]
 Model = Annotated[str | None, Query(description="`name` or `name@version`.")]
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_full)]
+"""A time as RFC 3339 writes it; without an offset nobody knows which one it is."""
 Require = Annotated[
     Literal["worker"] | None, Query(description="What must be there besides Redis and storage.")
 ]

@@ -16,11 +16,14 @@ from service.problems import problem_response
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_JOB_PATH = re.compile(r"/v1/jobs/([A-Za-z0-9_-]{1,64})(?:/|$)")
 _STRICT = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
 
@@ -46,7 +49,8 @@ class RequestId:
                     headers.setdefault(name, value)
             await send(message)
 
-        with about(request_id=request_id):
+        job = _JOB_PATH.match(scope["path"])
+        with about(request_id=request_id, **({"job_id": job[1]} if job else {})):
             await self._app(scope, receive, send_with_headers)
 
 

@@ -1,12 +1,15 @@
-"""What Prometheus sees: requests, and the queue as it is at each scrape."""
+"""What Prometheus sees: requests, the state of things at each scrape, and what all processes counted."""
 
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from emserve.errors import BrokerUnavailable
+from emserve.ids import seconds_since
+from emserve.tally import Event
 from service.resources import Resources
 
 
@@ -24,27 +27,64 @@ def request_metrics(registry: CollectorRegistry) -> tuple[Counter, Histogram]:
     return requests, seconds
 
 
-class QueueCollector(Collector):
-    """Asks the broker at scrape time; says `emserve_broker_up 0` when it is away."""
+# Of each event: what it is, and the name of its label if it has one.
+_EVENTS = {
+    Event.JOB_ACCEPTED: ("Jobs accepted.", None),
+    Event.JOB_ENDED: ("Jobs ended.", "status"),
+    Event.JOB_FAILED: ("Jobs failed.", "problem"),
+    Event.JOB_REQUEUED: ("Jobs queued again after an attempt that was lost or given back.", None),
+    Event.ATTEMPT: ("Attempts that are over.", "outcome"),
+    Event.STAGE_SECONDS: ("Seconds that succeeded jobs spent in each stage.", "stage"),
+    Event.LEASE_LOST: ("Leases that ran out because their worker was gone.", None),
+    Event.WORKER_LOST: ("Workers that went without a word.", None),
+    Event.IMAGE_PROCESS_DIED: ("Image processes that died.", "doing"),
+    Event.TICKET_REFUSED: ("Tickets in the queue that were not ours.", None),
+}
+
+
+class StateCollector(Collector):
+    """Looks at queue, leases, workers and disk at scrape time, and reads what all processes counted.
+
+    Says `emserve_broker_up 0` when the broker is away, and then only what can be seen without it.
+    """
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         return iter(())  # nothing is asked while registering
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        tickets = self._resources.book.tickets
+    def collect(self) -> Iterator[Metric]:
+        text = "Free room on the disk of the data folder."
+        yield _gauge("disk_free_bytes", text, self._resources.free_bytes)
         try:
-            values = {
-                "queued_jobs": ("Jobs waiting for a worker.", len(tickets.waiting())),
-                "running_jobs": ("Jobs that a worker holds.", len(tickets.leased())),
-                "active_jobs": ("Jobs without an end.", len(self._resources.book.live.active())),
-                "workers": ("Live workers.", len(self._resources.fleet.workers())),
-            }
+            seen = [*self._state(), *self._events()]
         except BrokerUnavailable:
-            yield GaugeMetricFamily("emserve_broker_up", "Whether the broker answers.", value=0)
+            yield _gauge("broker_up", "Whether the broker answers.", 0)
             return
-        yield GaugeMetricFamily("emserve_broker_up", "Whether the broker answers.", value=1)
-        for name, (text, value) in values.items():
-            yield GaugeMetricFamily(f"emserve_{name}", text, value=value)
+        yield _gauge("broker_up", "Whether the broker answers.", 1)
+        yield from seen
+
+    def _state(self) -> Iterator[Metric]:
+        book = self._resources.book
+        waiting = book.tickets.waiting()
+        oldest = max(map(seconds_since, waiting), default=0.0)
+        yield _gauge("queued_jobs", "Jobs waiting for a worker.", len(waiting))
+        yield _gauge("queue_age_seconds", "Time since the oldest waiting job was accepted.", oldest)
+        yield _gauge("running_jobs", "Jobs that a worker holds.", len(book.tickets.leased()))
+        text = "Longest time since a worker renewed the lease of a job; it runs out at 8."
+        yield _gauge("lease_age_seconds", text, book.tickets.lease_age())
+        yield _gauge("active_jobs", "Jobs without an end.", len(book.live.active()))
+        yield _gauge("workers", "Live workers.", len(self._resources.fleet.workers()))
+
+    def _events(self) -> Iterator[Metric]:
+        totals = self._resources.book.tally.totals()
+        for event, (text, label) in _EVENTS.items():
+            family = CounterMetricFamily(f"emserve_{event.value}", text, labels=[label] if label else [])
+            for value, total in totals.get(event, {} if label else {"": 0.0}).items():
+                family.add_metric([value] if label else [], total)
+            yield family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"emserve_{name}", text, value=value)

@@ -6,20 +6,54 @@ from emserve.jobs import Problem
 from emserve.params import Parameters
 
 _REF = "#/components/schemas/{model}"
+_ALWAYS = ("403", "500")
+
+
+def header(text: str, *, required: bool = True, kind: str = "string") -> dict[str, Any]:
+    """A header of an answer; `required` ones are always there."""
+    return {"description": text, "required": required, "schema": {"type": kind}}
+
+
+def _condition(name: str, text: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": text,
+        "schema": {"type": "string"},
+    }
+
+
+FILE_HEADERS = {
+    "ETag": header("The file's SHA-256, quoted"),
+    "Accept-Ranges": header("`bytes`"),
+    "Repr-Digest": header("The whole file's SHA-256 (RFC 9530)"),
+    "Content-Disposition": header("The name to save the file by"),
+}
+CONDITIONS = {
+    "parameters": [
+        _condition("Range", "`bytes=0-99`: a part of the file"),
+        _condition("If-Range", "The part only if this entity tag is still the file's"),
+        _condition("If-None-Match", "304 if this entity tag is still the file's"),
+    ]
+}
+RETRY = {"Retry-After": header("Seconds until asking again makes sense", kind="integer")}
+_REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
 _PROBLEM = {
     "description": "A problem (RFC 9457); docs/problems.md explains each type",
+    "headers": _REQUEST_ID,
     "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
 }
-_ALWAYS = ("403", "500")
+_UNAVAILABLE = {**_PROBLEM, "headers": {**_REQUEST_ID, **RETRY}}
 _BY_PATH: dict[tuple[str, str], tuple[str, ...]] = {
     ("/v1/jobs", "post"): ("400", "413", "415", "422", "503", "507"),
     ("/v1/jobs", "get"): ("422", "503"),
     ("/v1/jobs/{job_id}", "get"): ("404", "410", "422", "503"),
-    ("/v1/jobs/{job_id}", "delete"): ("404", "503"),
-    ("/v1/jobs/{job_id}/cancel", "post"): ("404", "410", "503"),
-    ("/v1/jobs/{job_id}/labels", "get"): ("404", "406", "409", "410", "416", "422", "503"),
-    ("/v1/jobs/{job_id}/objects", "get"): ("404", "406", "409", "410", "416", "422", "503"),
-    ("/v1/jobs/{job_id}/preview.png", "get"): ("404", "409", "410", "416", "503"),
+    ("/v1/jobs/{job_id}", "delete"): ("404", "503", "507"),
+    ("/v1/jobs/{job_id}/cancel", "post"): ("404", "410", "503", "507"),
+    ("/v1/jobs/{job_id}/labels", "get"): ("404", "406", "409", "410", "416", "422", "503", "507"),
+    ("/v1/jobs/{job_id}/objects", "get"): ("404", "406", "409", "410", "416", "422", "503", "507"),
+    ("/v1/jobs/{job_id}/preview.png", "get"): ("404", "409", "410", "416", "503", "507"),
     ("/v1/jobs/{job_id}/provenance", "get"): ("404", "409", "410", "503"),
     ("/v1/models/{reference}", "get"): ("404",),
     ("/readyz", "get"): ("422", "503"),
@@ -35,10 +69,17 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:  # an OpenAPI document
         schemas[model.__name__] = schema
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    document["components"] |= {
+        "headers": {"RequestId": header("The request's id, also in the log")},
+        "responses": {"Problem": _PROBLEM, "Unavailable": _UNAVAILABLE},
+    }
     for path, item in document["paths"].items():
         for method, operation in item.items():
             responses = operation["responses"]
             responses.pop("422", None)
+            for response in responses.values():
+                response["headers"] = {**_REQUEST_ID, **response.get("headers", {})}
             for status in (*_BY_PATH.get((path, method), ()), *_ALWAYS):
-                responses[status] = _PROBLEM
+                name = "Unavailable" if status == "503" else "Problem"
+                responses[status] = {"$ref": f"#/components/responses/{name}"}
     return document

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
+import shutil
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,13 +16,14 @@ from redis import Redis
 
 from emserve.book import JobBook
 from emserve.cards import Catalogue
-from emserve.errors import EmserveError
+from emserve.errors import EmserveError, StorageFull
 from emserve.fleet import Fleet
 from emserve.imaging_pool import ImagingPool
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.sweeper import Sweeper
+from emserve.tally import Event
 from emserve.tickets import connect
 
 log = logging.getLogger(__name__)
@@ -45,8 +48,22 @@ class Resources:
     """Where calls of the pool wait for a free process, so that nothing else waits behind them."""
 
     async def run_imaging(self, call: Callable[[], Result]) -> Result:
-        """Runs a blocking `call` that may wait for an image process."""
-        return await asyncio.get_running_loop().run_in_executor(self.imaging_threads, call)
+        """Runs a blocking `call` that may wait for an image process; its log lines know this request."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self.imaging_threads, context.run, call)
+
+    @property
+    def free_bytes(self) -> int:
+        """Free room on the data folder's disk."""
+        return shutil.disk_usage(self.settings.data_dir).free
+
+    def require_room(self) -> None:
+        """Raises StorageFull when too little of the disk is free for new work."""
+        if self.free_bytes < self.settings.min_free_bytes:
+            raise StorageFull(
+                f"new images: {self.free_bytes} bytes are free, and the last {self.settings.min_free_bytes} "
+                "are kept (EMSERVE_MIN_FREE_BYTES)"
+            )
 
     @property
     def catalogue(self) -> Catalogue:
@@ -65,6 +82,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         size=settings.renderers,
         memory_bytes=settings.decode_memory_bytes,
         cpu_seconds=settings.decode_seconds,
+        on_death=lambda doing: book.tally.add(Event.IMAGE_PROCESS_DIED, doing),
     )
     threads = ThreadPoolExecutor(_IMAGING_THREADS, thread_name_prefix="imaging")
     sweeper = Sweeper(book, settings)

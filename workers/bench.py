@@ -9,6 +9,7 @@ from emserve.book import JobBook
 from emserve.cards import Catalogue, ModelCard
 from emserve.imaging_pool import ImagingPool
 from emserve.settings import Settings
+from emserve.tally import Event
 from workers.inference.engine import Engine
 from workers.models.shelf import Shelf
 
@@ -34,6 +35,7 @@ class Bench:
                 size=1,
                 memory_bytes=settings.decode_memory_bytes,
                 cpu_seconds=settings.decode_seconds,
+                on_death=lambda doing: book.tally.add(Event.IMAGE_PROCESS_DIED, doing),
             ),
         )
 

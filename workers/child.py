@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _work(bench: Bench, assignment: Assignment) -> None:
-    with about(job_id=assignment.job_id):
+    with about(**assignment.traces):
         segment(bench, assignment)
 
 

@@ -17,6 +17,8 @@ class Assignment(_Message):
     job_id: str
     execution_id: str
     attempt: int
+    traces: dict[str, str]
+    """What lines of the log about it carry."""
 
 
 class Ready(_Message):

@@ -32,16 +32,16 @@ from emserve.errors import (
 )
 from emserve.fleet import Fleet, WorkerEntry
 from emserve.ids import PATTERN
-from emserve.jobs import Attempt
+from emserve.jobs import Attempt, JobRecord
 from emserve.logs import about
 from emserve.settings import Settings
-from emserve.tickets import QUEUE, TASK
+from emserve.tally import Event
+from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
 from workers.messages import Assignment
 from workers.warm_child import WarmChild
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 8
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
 _WORKER_TTL = 20  # seconds; RQ waits for a ticket 15 s less than this before it renews
@@ -131,6 +131,7 @@ class Supervisor(Worker):
             except (ValueError, TypeError, KeyError) as error:
                 ticket_id = str(getattr(error, "job_id", "?"))
                 log.error("refused a ticket that cannot be read", extra={"ticket": ticket_id[:64]})
+                self._book.tally.add(Event.TICKET_REFUSED)
                 self.connection.lrem(self.queues[0].intermediate_queue_key, 0, ticket_id)
             else:
                 return taken
@@ -166,6 +167,7 @@ class Supervisor(Worker):
         with about(job_id=job_id):
             if not _is_ours(job):
                 log.error("refused a ticket that is not ours", extra={"ticket": job_id[:64]})
+                self._book.tally.add(Event.TICKET_REFUSED)
                 self._drop(job, queue)
                 return
             execution = self.prepare_execution(job)
@@ -178,18 +180,28 @@ class Supervisor(Worker):
     # ---- an attempt -------------------------------------------------------------------------------
 
     def _attempt(self, ticket: Ticket, execution: Execution) -> None:
-        if self._is_over(ticket.id, execution.id):
+        record = self._due(ticket.id, execution.id)
+        if record is None:
             self._release(ticket, execution)
             return
+        with about(**record.traces):
+            self._run(ticket, execution, record)
+
+    def _run(self, ticket: Ticket, execution: Execution, record: JobRecord) -> None:
         try:
             attempt = self._book.begin(ticket.id, execution.id, self.name)
         except JobDeleted:  # just now
             self._release(ticket, execution)
             return
         log.info("attempt starts", extra={"attempt": attempt.number, "execution_id": execution.id})
-        self._child.assign(Assignment(job_id=ticket.id, execution_id=execution.id, attempt=attempt.number))
+        self._child.assign(
+            Assignment(
+                job_id=ticket.id, execution_id=execution.id, attempt=attempt.number, traces=record.traces
+            )
+        )
         outcome = self._watch(ticket, execution)
         log.info("attempt over", extra={"attempt": attempt.number, "outcome": outcome.value})
+        self._book.tally.add(Event.ATTEMPT, outcome.value)
         reason = self._child.describe_end() if outcome is Outcome.DIED else outcome.value
         if outcome is not Outcome.ENDED:
             self._child.kill()
@@ -197,18 +209,18 @@ class Supervisor(Worker):
         self._release(ticket, execution)
         self._judge(outcome, ticket.id, attempt, reason)
 
-    def _is_over(self, job_id: str, execution_id: str) -> bool:
-        """Whether there is nothing to do: ended, cancelled in the queue, unknown, or somebody else's."""
+    def _due(self, job_id: str, execution_id: str) -> JobRecord | None:
+        """The job to work on; None if it ended, was cancelled in the queue, is unknown or somebody else's."""
         try:
-            self._book.record(job_id)
+            record = self._book.record(job_id)
         except JobNotFound:
-            return True
+            return None
         if self._book.end_of(job_id) is not None or self._book.tickets.other_lease(job_id, execution_id):
-            return True
+            return None
         if self._book.wants_cancel(job_id):
             self._book.finish(job_id, self._book.cancelled_end(self._book.attempts(job_id)))
-            return True
-        return False
+            return None
+        return record
 
     def _watch(self, ticket: Ticket, execution: Execution) -> Outcome:
         """Waits for the child, renews the lease, looks for reasons to stop."""

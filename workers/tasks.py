@@ -16,6 +16,7 @@ from emserve.errors import EmserveError, StorageFull
 from emserve.imaging import Decode
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
 from emserve.scratch import scratch_folder
+from emserve.tally import Event
 from workers.bench import Bench
 from workers.images.label_map import CHUNK, create_labels, label_dtype
 from workers.images.objects_file import write_objects
@@ -77,6 +78,8 @@ def segment(bench: Bench, assignment: Assignment) -> None:
         log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
     bench.book.finish(assignment.job_id, end)
+    for stage, seconds in (end.result.seconds if end.result else {}).items():
+        bench.book.tally.add(Event.STAGE_SECONDS, stage, seconds)
 
 
 def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import RedirectResponse
 
 from emserve import storage
-from emserve.errors import EmserveError
+from emserve.errors import EmserveError, FieldError
 from emserve.fleet import WorkerEntry
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
@@ -38,6 +38,7 @@ class Readiness(BaseModel):
     status: Literal["ready"] = "ready"
     redis: Literal["ok"] = "ok"
     storage: Literal["ok"] = "ok"
+    disk: Literal["ok"] = "ok"
     workers: list[WorkerEntry]
 
 
@@ -54,17 +55,17 @@ async def livez() -> Alive:
 
 @router.get("/readyz")
 def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
-    """Whether jobs can be taken: Redis and storage; with `require=worker` a live worker too."""
-    missing = [
-        f"{name}: {fault}"
-        for name, check in (("redis", _ping), ("storage", _write_and_read))
-        if (fault := _fault_of(check, resources))
-    ]
+    """Whether jobs can be taken: Redis, storage, room on the disk; with `require=worker` also a worker."""
+    checks = {"redis": _ping, "storage": _write_and_read, "disk": Resources.require_room}
+    missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check, resources))}
+    workers = [] if "redis" in missing else resources.fleet.workers()
+    if require == "worker" and not workers and "redis" not in missing:
+        missing["worker"] = "none is running; `emserve worker` starts one."
     if missing:
-        raise NotReady("; ".join(missing))
-    workers = resources.fleet.workers()
-    if require == "worker" and not workers:
-        raise NotReady("worker: none is running; `emserve worker` starts one.")
+        raise NotReady(
+            " ".join(f"{name}: {fault}" for name, fault in missing.items()),
+            errors=[FieldError(f"/{name}", fault) for name, fault in missing.items()],
+        )
     return Readiness(workers=workers)
 
 

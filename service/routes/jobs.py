@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import time
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,8 +14,9 @@ from emserve.ids import PATTERN, new_id
 from emserve.jobs import Job, JobPage, JobStatus
 from emserve.live import Filter
 from service.admission import admit
-from service.deps import JobId, ResourcesDep, Wait
+from service.deps import JobId, Moment, ResourcesDep, Wait
 from service.links import job_path, linked
+from service.openapi import RETRY, header
 from service.resources import Resources
 from service.uploads import receive
 
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.05
 _POLL_SECONDS_AT_MOST = 0.5
 _RETRY_SECONDS = 1
 
-_TEXT = {"type": "string", "maxLength": 65536}
+_LOCATION = header("Path of the job")
 _BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
     "required": True,
     "content": {
@@ -63,8 +63,15 @@ def _raw_query(what: str) -> Any:  # FastAPI's Query() is untyped
     response_model=Job,
     openapi_extra={"requestBody": _BODY},
     responses={
-        200: {"model": Job, "description": "The job ended within the time that the caller waited"},
-        202: {"description": "The job is accepted and will not be lost"},
+        200: {
+            "model": Job,
+            "headers": {"Location": _LOCATION, "Preference-Applied": header("`wait=N`")},
+            "description": "The job ended within the time that the caller waited",
+        },
+        202: {
+            "headers": {"Location": _LOCATION, **RETRY},
+            "description": "The job is accepted and will not be lost",
+        },
     },
 )
 async def create_job(
@@ -80,6 +87,7 @@ async def create_job(
 ) -> Job:
     """Accepts an image and queues its segmentation."""
     job_id = new_id()
+    await asyncio.to_thread(resources.require_room)
     try:
         limit = resources.settings.max_upload_bytes
         received = await receive(request, resources.store, storage.input_key(job_id), limit)
@@ -104,7 +112,7 @@ def list_jobs(  # each is a query parameter of the contract
     status: JobStatus | None = None,
     model: Annotated[str | None, Query(max_length=200, description="`name` or `name@version`.")] = None,
     tag: Annotated[str | None, Query(max_length=400, description="`key:value`.")] = None,
-    created_after: datetime | None = None,
+    created_after: Moment | None = None,
     page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     page_token: Annotated[str | None, Query(max_length=200)] = None,
 ) -> JobPage:

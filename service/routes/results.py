@@ -10,6 +10,7 @@ from emserve.errors import NotAcceptable
 from emserve.imaging import ResultFormat
 from service.deps import JobId, ResourcesDep
 from service.files import stored_file
+from service.openapi import CONDITIONS, FILE_HEADERS, header
 from service.resources import Resources
 from service.results import download_name, finished, rendered
 
@@ -33,15 +34,41 @@ _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
     "text/*": "csv",
     "text/csv": "csv",
 }
-_FILE: dict[int | str, dict[str, Any]] = {  # OpenAPI fragments, free-form by nature
-    200: {"content": {"application/octet-stream": {}}, "description": "The file"},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range of it that was asked for"},
-    304: {"description": "Unchanged since the entity tag given"},
+_BINARY = {"type": "string", "format": "binary"}
+_OBJECTS_SCHEMA = {
+    "type": "object",
+    "required": ["count", "objects"],
+    "properties": {
+        "count": {"type": "integer", "minimum": 0},
+        "objects": {"type": "array", "items": {"type": "object", "description": "The measures"}},
+    },
 }
+
+
+def _files(types: dict[str, dict[str, Any]]) -> Any:  # OpenAPI fragments, free-form by nature
+    """What an operation answers that serves files of these media types, each with its schema."""
+    whole = {name: {"schema": schema} for name, schema in types.items()}
+    part: dict[str, Any] = {name: {} for name in types}
+    return {
+        200: {"content": whole, "headers": FILE_HEADERS, "description": "The file"},
+        206: {
+            "content": part,
+            "headers": {**FILE_HEADERS, "Content-Range": header("`bytes 0-99/1000`")},
+            "description": "The range of it that was asked for",
+        },
+        304: {"headers": FILE_HEADERS, "description": "Unchanged since the entity tag given"},
+    }
+
+
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 
 
-@router.get("/labels", response_class=Response, responses={**_FILE})
+@router.get(
+    "/labels",
+    response_class=Response,
+    responses=_files({"image/tiff": _BINARY, "image/png": _BINARY, "application/x-npy": _BINARY}),
+    openapi_extra=CONDITIONS,
+)
 async def labels(
     request: Request,
     job_id: JobId,
@@ -54,7 +81,12 @@ async def labels(
     return await _result(request, resources, job_id, ResultFormat(wanted), "labels")
 
 
-@router.get("/objects", response_class=Response, responses={**_FILE})
+@router.get(
+    "/objects",
+    response_class=Response,
+    responses=_files({"application/json": _OBJECTS_SCHEMA, "text/csv": {"type": "string"}}),
+    openapi_extra=CONDITIONS,
+)
 async def objects(
     request: Request,
     job_id: JobId,
@@ -67,7 +99,12 @@ async def objects(
     return await _result(request, resources, job_id, ResultFormat(wanted), "objects")
 
 
-@router.get("/preview.png", response_class=Response, responses={**_FILE})
+@router.get(
+    "/preview.png",
+    response_class=Response,
+    responses=_files({"image/png": _BINARY}),
+    openapi_extra=CONDITIONS,
+)
 async def preview(request: Request, job_id: JobId, resources: ResourcesDep) -> Response:
     """The image with each object outlined in a colour of its own, at most 1024 pixels a side."""
     return await _result(request, resources, job_id, ResultFormat.PREVIEW, "preview")

@@ -124,6 +124,9 @@ def test_a_tag_filter_that_is_none(http: httpx.Client, tag: str) -> None:
         ("page_size", "101", "100"),
         ("page_size", "many", "integer"),
         ("created_after", "yesterday", "date"),
+        ("created_after", "0.0", "date"),
+        ("created_after", "2026-11-23", "date"),
+        ("created_after", "2026-11-23T17:00:00", "timezone"),
     ],
 )
 def test_a_filter_out_of_range(http: httpx.Client, name: str, value: str, limit: str) -> None:

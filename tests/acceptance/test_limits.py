@@ -1,8 +1,10 @@
 """A service with tight limits and no worker: what is too large is refused early, the rest waits."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
@@ -127,6 +129,14 @@ def test_an_upload_that_waits_in_vain_is_accepted(http: httpx.Client) -> None:
     assert response.headers["preference-applied"] == "wait=1"
 
 
+def test_metrics_tell_how_long_the_oldest_job_waits(http: httpx.Client, waiting: Json) -> None:
+    waits = datetime.now(UTC) - datetime.fromisoformat(waiting["created_at"])
+    text = http.get("/metrics").text
+    (age,) = re.findall(r"^emserve_queue_age_seconds (\S+)$", text, re.MULTILINE)
+    # An id is made when an upload begins, the record when it has been looked at.
+    assert waits.total_seconds() <= float(age) < waits.total_seconds() + 120
+
+
 def test_queued_jobs_know_their_place(http: httpx.Client, waiting: Json) -> None:
     first, second = (accepted(post(http, _grey()))["id"] for _ in range(2))
     places = [
@@ -156,6 +166,7 @@ def test_a_service_without_a_worker_is_ready_unless_one_is_required(http: httpx.
     assert http.get("/readyz").json()["workers"] == []
     response = http.get("/readyz?require=worker")
     problem = refused(response, 503, "not-ready", "worker", "emserve worker")
+    assert [each["pointer"] for each in problem["errors"]] == ["/worker"]
     assert problem["kind"] == "system"
     assert int(response.headers["retry-after"]) >= 1
 

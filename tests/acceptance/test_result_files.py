@@ -4,13 +4,14 @@ import base64
 import csv
 import hashlib
 import io
+import re
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.acceptance.exchange import Json, refused, run
+from tests.acceptance.exchange import Json, accepted, ended, refused, run
 from tests.pictures import phantom, tiff
 
 _FILES = ["labels", "labels?format=npy", "labels?format=png", "objects", "objects?format=csv", "preview.png"]
@@ -84,6 +85,16 @@ def test_a_file_says_its_length_its_digest_and_its_name(
     assert response.headers["content-length"] == str(len(response.content))
     assert response.headers["accept-ranges"] == "bytes"
     assert 'filename="cell.mitonet.' in response.headers["content-disposition"]
+
+
+def test_a_hostile_file_name_stays_a_name(http: httpx.Client) -> None:
+    name = 'a/..\\é"; filename=x.html\r\nSet-Cookie: a=b;<script>%0d%0a.tif'
+    query = {"model": "mitonet", "filename": name}
+    job = ended(http, accepted(http.post("/v1/jobs", params=query, content=tiff(phantom(side=64).image))))
+    headers = http.get(job["links"]["objects"]).headers
+    safe = r"attachment; filename=\"[\w.()+ -]+\"; filename\*=UTF-8''[\w.()%+-]+"
+    assert re.fullmatch(safe, headers["content-disposition"], re.ASCII)
+    assert "set-cookie" not in headers
 
 
 @pytest.mark.parametrize("file", _FILES)

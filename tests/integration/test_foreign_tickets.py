@@ -10,6 +10,7 @@ from redis import Redis
 
 from emserve.ids import new_id
 from emserve.jobs import JobStatus
+from emserve.tally import Event
 from emserve.tickets import QUEUE, TASK
 from tests.integration.workshop import Worker, Workshop, eventually
 from tests.pictures import large_image
@@ -72,6 +73,16 @@ def test_a_pickled_ticket_is_never_unpickled(
     _smuggle(redis, pickle.dumps((_Explosive(str(marker)), None, (), {})), ticket_id)
     _refused(workshop, worker, redis, ticket_id)
     assert not marker.exists()
+
+
+def test_a_refused_ticket_is_logged_and_counted(workshop: Workshop, worker: Worker, redis: Redis) -> None:
+    before = workshop.book.tally.totals().get(Event.TICKET_REFUSED, {}).get("", 0)
+    ticket_id = new_id()
+    _smuggle(redis, _call("os.getcwd"), ticket_id)
+    _refused(workshop, worker, redis, ticket_id)
+    assert workshop.book.tally.totals()[Event.TICKET_REFUSED][""] == before + 1
+    lines = [json.loads(line) for line in worker.log.splitlines() if ticket_id in line]
+    assert "refused a ticket that is not ours" in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize(

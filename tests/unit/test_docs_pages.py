@@ -86,6 +86,16 @@ def test_every_make_target_is_explained() -> None:
     assert [name for name in names.split() if f"`make {name}`" not in text] == []
 
 
+@pytest.mark.parametrize("page", ["parity.md", "security.md"])
+def test_the_tests_that_a_page_names_exist(page: str) -> None:
+    code = "\n".join(path.read_text() for path in (_ROOT / "tests").rglob("test_*.py"))
+    there = {*re.findall(r"^def (test_\w+)", code, re.MULTILINE)}
+    there |= {path.name for path in (_ROOT / "tests").rglob("test_*.py")}
+    named = re.findall(r"`(test_[\w.]+)[`\[]", (_ROOT / "docs" / page).read_text())
+    assert named
+    assert [name for name in named if name not in there] == []
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=_IDS)
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     links = [link for link in _LINK.findall(page.read_text()) if not re.match(r"[a-z]+:", link)]

@@ -29,6 +29,7 @@ _CHANGED: dict[str, Any] = {
     "worker_memory_bytes": 456,
     "max_pixels": 789,
     "max_upload_bytes": 1011,
+    "min_free_bytes": 12,
     "decode_memory_bytes": 1213,
     "decode_seconds": 14,
     "renderers": 15,

@@ -16,6 +16,8 @@ from emserve.errors import EmserveError, StorageFull
 from emserve.imaging import Decode, Decoded, Inspect, Render, RenderedFile
 from emserve.jobs import ImageHeader
 from emserve.lineage import die_with_parent
+from emserve.logs import about, configure
+from emserve.settings import Settings
 from emserve.storage import is_full, open_store
 from workers.images.decode import decode
 from workers.images.headers import inspect
@@ -33,14 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this process ends
     die_with_parent()
-    logging.basicConfig(stream=sys.stderr, format="imaging: %(levelname)s %(name)s: %(message)s")
+    configure(Settings().log_format)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says is about users' files
     limit_memory(options.memory_bytes)
     answers = _claim_output()
     _send(answers, imaging.Ready())
     for line in sys.stdin.buffer:
         allow_cpu(options.cpu_seconds)
-        answer = answer_to(imaging.REQUEST.validate_json(line))
+        request = imaging.REQUEST.validate_json(line)
+        with about(**request.traces):
+            answer = answer_to(request)
         _send(answers, answer)
         if isinstance(answer, imaging.Exhausted):
             return  # a heap that has been full is in pieces; a new process begins with a whole one
