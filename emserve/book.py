@@ -16,6 +16,7 @@ from emserve.errors import (
     JobDeleted,
     JobLost,
     JobNotFound,
+    StorageFull,
     StorageUnavailable,
 )
 from emserve.ids import PATTERN
@@ -235,15 +236,23 @@ class JobBook:
         return len(storage.children(self.store, storage.attempts_prefix(job_id)))
 
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
-        """Notes an attempt durably, before any work. Raises JobDeleted."""
+        """Notes an attempt durably, before any work.
+
+        Raises JobDeleted, StorageFull or StorageUnavailable; then none was made.
+        """
         number = self.attempts(job_id) + 1
         attempt = Attempt(
             number=number, execution_id=execution_id, worker=worker, started_at=datetime.now(UTC)
         )
         with self.unless_deleted(job_id):
-            storage.create(
-                self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
-            )
+            try:
+                storage.create(
+                    self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
+                )
+            except (StorageFull, StorageUnavailable):
+                # An empty folder would count as an attempt.
+                storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
+                raise
             self.report(
                 job_id, LiveState(status=JobStatus.RUNNING, attempt=number, started_at=attempt.started_at)
             )

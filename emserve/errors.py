@@ -33,6 +33,10 @@ class EmserveError(Exception):
     status: ClassVar[int] = 500
     kind: ClassVar[ErrorKind] = ErrorKind.SYSTEM
 
+    given: int | None = None
+    limit: int | None = None
+    """What was given and what is allowed, of errors about a limit that counts something."""
+
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
         self.errors = tuple(errors)
@@ -106,21 +110,44 @@ class UnsuitableImage(UserError):
     status = 422
 
 
-class ImageTooLarge(UserError):
+class LimitExceeded(UserError):
+    """Base of errors that say how much was given, and how much is allowed."""
+
+    def __init__(self, detail: str, *, given: int, limit: int) -> None:
+        super().__init__(detail)
+        self.given = given
+        self.limit = limit
+
+
+class ImageTooLarge(LimitExceeded):
     slug = "image-too-large"
     title = "The image has too many pixels"
     status = 422
 
     def __init__(self, given: int, limit: int) -> None:
-        self.given = given
-        self.limit = limit
         super().__init__(
             f"The image has {given} pixels and this server takes at most {limit}. "
-            "Cut the image into parts or ask the operator to raise EMSERVE_MAX_PIXELS."
+            "Cut the image into parts or ask the operator to raise EMSERVE_MAX_PIXELS.",
+            given=given,
+            limit=limit,
         )
 
 
-class UploadTooLarge(UserError):
+class TooManyPages(LimitExceeded):
+    slug = "too-many-pages"
+    title = "The file has too many pages"
+    status = 422
+
+    def __init__(self, given: int, limit: int) -> None:
+        super().__init__(
+            f"The file has {given} pages or more and this server reads at most {limit}. Save the page that "
+            "is meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
+            given=given,
+            limit=limit,
+        )
+
+
+class UploadTooLarge(LimitExceeded):
     slug = "upload-too-large"
     title = "The upload is too large"
     status = 413
@@ -128,7 +155,21 @@ class UploadTooLarge(UserError):
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(
             f"The upload has {given} bytes or more and this server takes at most {limit}. "
-            "Compress the image or ask the operator to raise EMSERVE_MAX_UPLOAD_BYTES."
+            "Compress the image or ask the operator to raise EMSERVE_MAX_UPLOAD_BYTES.",
+            given=given,
+            limit=limit,
+        )
+
+
+class UploadTooSlow(UserError):
+    slug = "upload-too-slow"
+    title = "The upload was too slow"
+    status = 408
+
+    def __init__(self, received_bytes: int, seconds: float) -> None:
+        super().__init__(
+            f"The upload stood still, or nearly, after {received_bytes} bytes: this server waits "
+            f"{seconds:g} s (EMSERVE_UPLOAD_IDLE_SECONDS). Nothing of it was kept; send the file again."
         )
 
 
@@ -186,6 +227,41 @@ class StorageUnavailable(EmserveError):
     slug = "storage-unavailable"
     title = "The storage cannot be reached"
     status = 503
+
+
+class BrokerFull(BrokerUnavailable):
+    """The broker is there, and cannot write its file."""
+
+    slug = "broker-full"
+    title = "The job queue's disk is full"
+    status = 507
+
+
+class TooManyUploads(EmserveError):
+    slug = "too-many-uploads"
+    title = "Too many uploads at once"
+    status = 503
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} uploads are on their way already, as many as this server takes at once "
+            "(EMSERVE_MAX_UPLOADS). Try again after the seconds in Retry-After."
+        )
+        self.limit = limit
+
+
+class QueueFull(EmserveError):
+    slug = "queue-full"
+    title = "Too many jobs wait"
+    status = 503
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(
+            f"{waiting} jobs wait, and this server lets {limit} wait (EMSERVE_MAX_QUEUED_JOBS). Try again "
+            "after the seconds in Retry-After, or cancel jobs that are not needed."
+        )
+        self.given = waiting
+        self.limit = limit
 
 
 class StorageFull(EmserveError):

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from emserve import storage
-from emserve.errors import EmserveError, FieldError, ImageTooLarge
+from emserve.errors import EmserveError, FieldError
 from emserve.jobs import Frozen, ImageHeader, ImageSource, Pointed
 
 
@@ -69,6 +69,7 @@ class Inspect(_Call):
     key: str
     source: ImageSource
     max_pixels: int
+    max_pages: int
 
 
 class Decode(_Call):
@@ -154,19 +155,17 @@ class Refused(Frozen):
     @classmethod
     def of(cls, error: EmserveError) -> Self:
         errors = [Pointed(pointer=each.pointer, detail=each.detail) for each in error.errors]
-        given, limit = (error.given, error.limit) if isinstance(error, ImageTooLarge) else (None, None)
-        return cls(slug=error.slug, detail=str(error), errors=errors, given=given, limit=limit)
+        return cls(slug=error.slug, detail=str(error), errors=errors, given=error.given, limit=error.limit)
 
     def error(self) -> EmserveError:
         """The error that was raised there."""
-        if self.slug == ImageTooLarge.slug and self.given is not None and self.limit is not None:
-            return ImageTooLarge(self.given, self.limit)
         found = next((each for each in _descendants(EmserveError) if each.slug == self.slug), EmserveError)
         # Some causes build their own message; here it is built already.
         error = found.__new__(found)
         EmserveError.__init__(
             error, self.detail, errors=[FieldError(each.pointer, each.detail) for each in self.errors]
         )
+        error.given, error.limit = self.given, self.limit
         return error
 
 

@@ -72,6 +72,8 @@ class Problem(Frozen):
     errors: list[Pointed] = []
     request_id: str | None = None
     kind: ErrorKind
+    given: int | None = None
+    limit: int | None = None
 
     @classmethod
     def of(cls, error: EmserveError, *, instance: str | None = None, request_id: str | None = None) -> Self:
@@ -84,6 +86,8 @@ class Problem(Frozen):
             errors=[Pointed(pointer=each.pointer, detail=each.detail) for each in error.errors],
             request_id=request_id,
             kind=error.kind,
+            given=error.given,
+            limit=error.limit,
         )
 
 

@@ -78,8 +78,23 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3
     """Largest upload, in bytes."""
 
+    max_pages: Annotated[int, Field(gt=0)] = 10_000
+    """Most pages of a TIFF."""
+
+    max_uploads: Annotated[int, Field(gt=0)] = 32
+    """Most uploads at the same time."""
+
+    max_queued_jobs: Annotated[int, Field(gt=0)] = 10_000
+    """Most jobs that may wait for a worker."""
+
     min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
-    """Room that must be free on the data folder's disk for an upload to be taken."""
+    """Room that uploads leave free on the disks of the data folder and of the storage."""
+
+    upload_idle_seconds: Annotated[float, Field(gt=0)] = 60
+    """How long an upload may stand still, or stay behind its least rate."""
+
+    min_upload_bytes_per_second: Annotated[int, Field(ge=0)] = 1024
+    """Least rate of an upload; 0 for none."""
 
     decode_memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
     """Address space of a process that reads or renders images, of which it takes about 400 MB itself. Only

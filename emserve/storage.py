@@ -204,7 +204,7 @@ def remove_unfinished(store: ObjectStore, prefix: str, before: datetime) -> None
                 path.unlink(missing_ok=True)
 
 
-def local_folder(store: ObjectStore, prefix: str) -> Path | None:
+def local_folder(store: ObjectStore, prefix: str = "") -> Path | None:
     """The folder of `prefix` in a local store; None in another."""
     if isinstance(store, LocalStore) and store.prefix is not None:
         return Path(store.prefix) / prefix

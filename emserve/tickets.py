@@ -16,7 +16,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.utils import as_text
 
-from emserve.errors import BrokerUnavailable
+from emserve.errors import BrokerFull, BrokerUnavailable
 
 QUEUE = "emserve"
 LEASE_SECONDS = 8
@@ -36,6 +36,11 @@ def broker_errors() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
+        if "MISCONF" in str(error):  # its append-only file cannot be written
+            raise BrokerFull(
+                "The job queue cannot write what it is told, most likely for want of room on its disk. Jobs "
+                "already accepted are safe; try again once the operator has made room."
+            ) from error
         reason = "no connection" if isinstance(error, RedisConnectionError) else type(error).__name__
         raise BrokerUnavailable(
             f"The job queue cannot be reached ({reason}). Jobs already accepted are safe; try again soon."
@@ -66,6 +71,11 @@ class TicketQueue:
         """Ids of queued jobs, the next one first."""
         with broker_errors():
             return list(self.queue.get_job_ids())
+
+    def count(self) -> int:
+        """How many jobs wait."""
+        with broker_errors():
+            return self.queue.count
 
     def position(self, job_id: str) -> int | None:
         """How many jobs are ahead of a queued one."""

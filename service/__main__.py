@@ -10,6 +10,7 @@ import uvicorn
 from emserve.parts import end_with_parent
 from emserve.settings import Settings
 from service.app import create_app
+from service.protocol import BoundedHttp, allow_connections
 
 _KEEP_ALIVE_SECONDS = 30
 _BACKLOG = 2048
@@ -21,11 +22,14 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="an open listening socket")
     arguments = parser.parse_args()
     end_with_parent()
+    allow_connections()
     settings = Settings()
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
+        http=BoundedHttp,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -107,6 +107,7 @@ def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHead
             key=storage.input_key(job_id),
             source=ImageSource.of(params),
             max_pixels=settings.max_pixels,
+            max_pages=settings.max_pages,
         ),
         timeout_s=_INSPECT_SECONDS,
     )

@@ -56,7 +56,7 @@ class StateCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         text = "Free room on the disk of the data folder."
-        yield _gauge("disk_free_bytes", text, self._resources.free_bytes)
+        yield _gauge("disk_free_bytes", text, self._resources.intake.free_bytes)
         try:
             seen = [*self._state(), *self._events()]
         except BrokerUnavailable:

@@ -46,7 +46,7 @@ _PROBLEM = {
 }
 _UNAVAILABLE = {**_PROBLEM, "headers": {**_REQUEST_ID, **RETRY}}
 _BY_PATH: dict[tuple[str, str], tuple[str, ...]] = {
-    ("/v1/jobs", "post"): ("400", "413", "415", "422", "503", "507"),
+    ("/v1/jobs", "post"): ("400", "408", "413", "415", "422", "503", "507"),
     ("/v1/jobs", "get"): ("422", "503"),
     ("/v1/jobs/{job_id}", "get"): ("404", "410", "422", "503"),
     ("/v1/jobs/{job_id}", "delete"): ("404", "503", "507"),

@@ -22,6 +22,7 @@ from service.files import RangeNotSatisfiable
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_FOR_NOW = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -55,7 +56,9 @@ def from_validation(error: ValidationError, where: str) -> InvalidRequest:
 def _on_emserve_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, EmserveError):
         raise error
-    if error.kind is ErrorKind.SYSTEM:
+    if error.status in _FOR_NOW:  # a flood of requests must not become one of stacks
+        log.warning("request turned away", extra={"problem": error.slug, "reason": str(error)})
+    elif error.kind is ErrorKind.SYSTEM:
         log.error("request failed", exc_info=error)
     problem = Problem.of(error, instance=request.url.path, request_id=request_id(request))
     return problem_response(problem, _headers_of(error))

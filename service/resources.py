@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-import shutil
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from redis import Redis
 
 from emserve.book import JobBook
 from emserve.cards import Catalogue
-from emserve.errors import EmserveError, StorageFull
+from emserve.errors import EmserveError
 from emserve.fleet import Fleet
 from emserve.imaging_pool import ImagingPool
 from emserve.reconciler import Reconciler
@@ -25,6 +24,7 @@ from emserve.storage import open_store
 from emserve.sweeper import Sweeper
 from emserve.tally import Event
 from emserve.tickets import connect
+from service.intake import Intake
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Resources:
     redis: Redis
     book: JobBook
     fleet: Fleet
+    intake: Intake
     imaging: ImagingPool
     imaging_threads: Executor
     """Where calls of the pool wait for a free process, so that nothing else waits behind them."""
@@ -51,19 +52,6 @@ class Resources:
         """Runs a blocking `call` that may wait for an image process; its log lines know this request."""
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self.imaging_threads, context.run, call)
-
-    @property
-    def free_bytes(self) -> int:
-        """Free room on the data folder's disk."""
-        return shutil.disk_usage(self.settings.data_dir).free
-
-    def require_room(self) -> None:
-        """Raises StorageFull when too little of the disk is free for new work."""
-        if self.free_bytes < self.settings.min_free_bytes:
-            raise StorageFull(
-                f"new images: {self.free_bytes} bytes are free, and the last {self.settings.min_free_bytes} "
-                "are kept (EMSERVE_MIN_FREE_BYTES)"
-            )
 
     @property
     def catalogue(self) -> Catalogue:
@@ -91,7 +79,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         asyncio.create_task(_repeat("sweeper", sweeper.run_once, settings.sweep_seconds)),
     )
     try:
-        yield Resources(settings, store, redis, book, Fleet(redis), imaging, threads)
+        intake = Intake(settings, store, book.tickets)
+        yield Resources(settings, store, redis, book, Fleet(redis), intake, imaging, threads)
     finally:
         sweeper.stop()
         for keeper in keepers:

@@ -4,6 +4,7 @@ Two forms (docs/api.md): multipart/form-data with a part `image`, and a raw body
 the query.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -21,10 +22,14 @@ from emserve.errors import (
     MissingImage,
     UnsupportedMediaType,
     UploadTooLarge,
+    UploadTooSlow,
 )
+from emserve.settings import Settings
 from emserve.storage import storage_errors
+from service.intake import Intake
 
 _FIELD_LIMIT = 64 * 1024  # bytes of a text part
+_ROOM_BYTES = 16 * 1024**2  # the disks are looked at again after this much of an upload
 _FIELDS = ("model", "params", "tags")
 _IMAGE_TYPES = ("application/octet-stream", "image/")
 _HOW_TO = "curl -X POST -T cell.tif 'http://HOST/v1/jobs?model=mitonet&filename=cell.tif'"
@@ -48,25 +53,36 @@ class Received:
         self.digest.update(chunk)
 
 
-async def receive(request: Request, store: ObjectStore, key: str, limit_bytes: int) -> Received:
+async def receive(
+    request: Request, store: ObjectStore, key: str, settings: Settings, intake: Intake
+) -> Received:
     """Streams the request's image to `key`.
 
-    Raises UserErrors for what is wrong with the request; whoever calls removes what was stored.
+    Raises UserErrors for what is wrong with the request, and what keeps the server from taking it; whoever
+    calls removes what was stored.
     """
-    announced = int(request.headers.get("content-length") or 0)
-    if announced > limit_bytes:
-        raise UploadTooLarge(announced, limit_bytes)
+    async with intake.place(_announced(request) or 0):
+        return await _take(_Body(request, settings, intake), store, key, settings.max_upload_bytes)
+
+
+def _announced(request: Request) -> int | None:
+    length = request.headers.get("content-length")
+    return None if length is None else int(length)
+
+
+async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -> Received:
+    request = body.request
     content_type = request.headers.get("content-type", "")
     kind = _media_type(content_type)
     received = Received()
     if kind == "multipart/form-data":
-        chunks = _multipart(request, content_type, received)
+        chunks = _multipart(body, content_type, received)
     elif not kind or kind.startswith(_IMAGE_TYPES):
         received.fields = {
             name: request.query_params[name] for name in _FIELDS if name in request.query_params
         }
         received.filename = request.query_params.get("filename", "")
-        chunks = _raw(request, received)
+        chunks = _raw(body, received)
     else:
         raise UnsupportedMediaType(
             f"The body's Content-Type is {kind!r}; an image comes as multipart/form-data, as image/*, as "
@@ -96,18 +112,53 @@ async def _within(chunks: AsyncIterator[bytes], received: Received, limit_bytes:
         yield chunk
 
 
-async def _raw(request: Request, received: Received) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
+class _Body:
+    """A request's body, watched while it comes."""
+
+    def __init__(self, request: Request, settings: Settings, intake: Intake) -> None:
+        self.request = request
+        self._settings = settings
+        self._intake = intake
+        self._begun = asyncio.get_running_loop().time()
+        self._bytes = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Raises UploadTooSlow when the body stands still, StorageFull when the disk fills."""
+        stream = self.request.stream()
+        room_at = _ROOM_BYTES
+        while True:
+            try:
+                async with asyncio.timeout_at(self._deadline()):
+                    chunk = await anext(stream, None)
+            except TimeoutError:
+                raise UploadTooSlow(self._bytes, self._settings.upload_idle_seconds) from None
+            if chunk is None:
+                return
+            self._bytes += len(chunk)
+            if self._bytes >= room_at:
+                self._intake.check_room()
+                room_at = self._bytes + _ROOM_BYTES
+            yield chunk
+
+    def _deadline(self) -> float:
+        """Until when the next chunk must come, in the loop's time."""
+        patience, rate = self._settings.upload_idle_seconds, self._settings.min_upload_bytes_per_second
+        next_sign = asyncio.get_running_loop().time() + patience
+        return min(next_sign, self._begun + patience + self._bytes / rate) if rate else next_sign
+
+
+async def _raw(body: _Body, received: Received) -> AsyncIterator[bytes]:
+    async for chunk in body.chunks():
         yield chunk
-    announced = request.headers.get("content-length")
-    if announced is not None and received.size_bytes < int(announced):
+    announced = _announced(body.request)
+    if announced is not None and received.size_bytes < announced:
         raise IncompleteUpload(
             f"The body ended after {received.size_bytes} of the {announced} bytes that Content-Length "
             "announced. Send the file again."
         )
 
 
-async def _multipart(request: Request, content_type: str, received: Received) -> AsyncIterator[bytes]:
+async def _multipart(body: _Body, content_type: str, received: Received) -> AsyncIterator[bytes]:
     image = _ImagePart()
     texts = {name: _TextPart(name) for name in _FIELDS}
     try:
@@ -115,7 +166,7 @@ async def _multipart(request: Request, content_type: str, received: Received) ->
         parser.register("image", image)
         for name, part in texts.items():
             parser.register(name, part)
-        async for chunk in request.stream():
+        async for chunk in body.chunks():
             parser.data_received(chunk)
             for piece in image.take():
                 yield piece

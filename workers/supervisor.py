@@ -28,6 +28,7 @@ from emserve.errors import (
     JobNotFound,
     JobTimedOut,
     OutOfMemory,
+    StorageFull,
     StorageUnavailable,
 )
 from emserve.fleet import Fleet, WorkerEntry
@@ -192,6 +193,10 @@ class Supervisor(Worker):
             attempt = self._book.begin(ticket.id, execution.id, self.name)
         except JobDeleted:  # just now
             self._release(ticket, execution)
+            return
+        except (StorageFull, StorageUnavailable) as error:
+            log.warning("the storage takes nothing; the job waits", extra={"reason": str(error)})
+            self._release(ticket, execution)  # the reconciler queues it again
             return
         log.info("attempt starts", extra={"attempt": attempt.number, "execution_id": execution.id})
         self._child.assign(

@@ -1,8 +1,9 @@
 """The one task of a worker: an attempt at a job, from the stored upload to the stored result."""
 
 import logging
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from obstore.store import ObjectStore
 
 from emserve import storage
 from emserve.cards import ModelCard
-from emserve.errors import EmserveError, StorageFull
+from emserve.errors import EmserveError, StorageFull, StorageUnavailable
 from emserve.imaging import Decode
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
 from emserve.scratch import scratch_folder
@@ -29,6 +30,8 @@ from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance
 
 log = logging.getLogger(__name__)
+
+_ROOM_SECONDS = 1.0
 
 
 class InternalError(EmserveError):
@@ -61,7 +64,8 @@ class _Attempt:
 def segment(bench: Bench, assignment: Assignment) -> None:
     """Runs one attempt and writes the job's end, whichever it is.
 
-    Raises StorageUnavailable and whatever else keeps the end from being written.
+    On a full disk it waits for room. Raises StorageUnavailable and whatever else keeps the end from being
+    written.
     """
     started_at = datetime.now(UTC)
     try:
@@ -77,9 +81,23 @@ def segment(bench: Bench, assignment: Assignment) -> None:
     except EmserveError as error:
         log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
-    bench.book.finish(assignment.job_id, end)
+        with suppress(StorageUnavailable):  # on a full disk the end needs the room
+            bench.book.clear_attempt(assignment.job_id, assignment.execution_id)
+    _finish(bench, assignment.job_id, end)
     for stage, seconds in (end.result.seconds if end.result else {}).items():
         bench.book.tally.add(Event.STAGE_SECONDS, stage, seconds)
+
+
+def _finish(bench: Bench, job_id: str, end: JobEnd) -> None:
+    """Writes the end as soon as there is room for it; the supervisor's limits hold meanwhile."""
+    while True:
+        try:
+            bench.book.finish(job_id, end)
+        except StorageFull:
+            log.warning("no room for the job's end; it waits")
+            time.sleep(_ROOM_SECONDS)
+        else:
+            return
 
 
 def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:

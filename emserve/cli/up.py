@@ -212,8 +212,12 @@ def _stay(house: Household, data_dir: Path, url: str) -> None:
         """Writes the record anew when a part has another process than before."""
         nonlocal record
         if record.parts != house.process_ids:
-            record = _record(house, url)
-            record.write(data_dir)
+            fresh = _record(house, url)
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk must not end the service; the next look tries again
+                fresh.write(data_dir)
+                record = fresh
         return False
 
     try:

@@ -56,7 +56,7 @@ async def livez() -> Alive:
 @router.get("/readyz")
 def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
     """Whether jobs can be taken: Redis, storage, room on the disk; with `require=worker` also a worker."""
-    checks = {"redis": _ping, "storage": _write_and_read, "disk": Resources.require_room}
+    checks = {"redis": _ping, "storage": _write_and_read, "disk": _check_room}
     missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check, resources))}
     workers = [] if "redis" in missing else resources.fleet.workers()
     if require == "worker" and not workers and "redis" not in missing:
@@ -86,6 +86,10 @@ def _fault_of(check: Callable[[Resources], None], resources: Resources) -> str |
 def _ping(resources: Resources) -> None:
     with broker_errors():
         resources.redis.ping()
+
+
+def _check_room(resources: Resources) -> None:
+    resources.intake.check_room()
 
 
 def _write_and_read(resources: Resources) -> None:

@@ -87,10 +87,9 @@ async def create_job(
 ) -> Job:
     """Accepts an image and queues its segmentation."""
     job_id = new_id()
-    await asyncio.to_thread(resources.require_room)
     try:
-        limit = resources.settings.max_upload_bytes
-        received = await receive(request, resources.store, storage.input_key(job_id), limit)
+        key = storage.input_key(job_id)
+        received = await receive(request, resources.store, key, resources.settings, resources.intake)
         job = await resources.run_imaging(lambda: admit(resources, job_id, received))
     except BaseException:  # a client that went away included: an upload without a job leaves nothing
         storage.remove_all(resources.store, storage.job_prefix(job_id))

@@ -22,7 +22,9 @@ _SETTINGS = {
     "EMSERVE_MAX_PIXELS": str(_PIXELS),
     "EMSERVE_WORKERS": "0",
     "EMSERVE_MAX_WAIT_SECONDS": "1",
+    "EMSERVE_MAX_PAGES": "3",
 }
+_QUEUED_JOBS = 2
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,15 @@ def _grey(side: int = 64) -> bytes:
     return tiff(np.zeros((side, side), np.uint8))
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service whose queue is short, and whose disk counts as full once 1 EiB is announced."""
+    settings = {"EMSERVE_WORKERS": "0", "EMSERVE_MAX_QUEUED_JOBS": str(_QUEUED_JOBS)}
+    more = {"EMSERVE_MAX_UPLOAD_BYTES": str(1 << 62)}
+    with running_service(tmp_path_factory.mktemp("crowded") / "data", settings=settings | more) as running:
+        yield running
+
+
 def _answer_before_the_body(service: RunningService, *headers: str) -> bytes:
     """What the service says to the head of an upload of which no body ever comes."""
     address = urlsplit(service.url)
@@ -83,7 +94,9 @@ def test_an_upload_too_large_is_refused_before_its_body(tight: RunningService, m
 @pytest.mark.usefixtures("nothing_left")
 def test_a_form_too_large_is_refused(http: httpx.Client) -> None:
     response = post(http, bytes(3 * _UPLOAD_BYTES))
-    refused(response, 413, "upload-too-large", str(_UPLOAD_BYTES), "EMSERVE_MAX_UPLOAD_BYTES")
+    problem = refused(response, 413, "upload-too-large", str(_UPLOAD_BYTES), "EMSERVE_MAX_UPLOAD_BYTES")
+    assert problem["given"] > 3 * _UPLOAD_BYTES
+    assert problem["limit"] == _UPLOAD_BYTES
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -103,7 +116,15 @@ def test_a_body_of_unknown_length_is_refused_once_it_is_too_large(http: httpx.Cl
 @pytest.mark.usefixtures("nothing_left")
 def test_an_image_with_too_many_pixels_is_refused_by_its_header(http: httpx.Client) -> None:
     image = tiff(np.zeros((300, 300), np.uint8), compression="zlib")
-    refused(post(http, image), 422, "image-too-large", "90000", str(_PIXELS), "EMSERVE_MAX_PIXELS")
+    problem = refused(post(http, image), 422, "image-too-large", "90000", str(_PIXELS), "EMSERVE_MAX_PIXELS")
+    assert (problem["given"], problem["limit"]) == (90_000, _PIXELS)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_file_of_too_many_pages_is_refused_by_their_number(http: httpx.Client) -> None:
+    stack = tiff(np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
+    problem = refused(post(http, stack), 422, "too-many-pages", "4", "3", "EMSERVE_MAX_PAGES")
+    assert (problem["given"], problem["limit"]) == (4, 3)
 
 
 def test_an_image_with_just_as_many_pixels_as_allowed_is_accepted(http: httpx.Client) -> None:
@@ -186,3 +207,27 @@ def test_a_fault_of_the_service_is_a_problem_with_a_request_id_and_nothing_insid
     assert "job.json" not in response.text
     assert "fault-1" in tight.log.read_text()
     assert http.get(job["links"]["self"]).json()["status"] == "queued"
+
+
+def test_an_upload_for_which_the_disk_has_no_room_is_refused_before_its_body(crowded: RunningService) -> None:
+    answer = _answer_before_the_body(crowded, f"Content-Length: {1 << 60}", "Connection: close")
+    assert answer.startswith(b"HTTP/1.1 507 ")
+    for said in (
+        b"urn:emserve:problem:storage-full",
+        b"2147483648 must stay free",
+        b"EMSERVE_MIN_FREE_BYTES",
+    ):
+        assert said in answer
+    assert stored_jobs(crowded) == set()
+
+
+def test_a_full_queue_takes_a_job_as_soon_as_another_goes(crowded: RunningService) -> None:
+    with crowded.client() as http:
+        jobs = [accepted(post(http, _grey())) for _ in range(_QUEUED_JOBS)]
+        response = post(http, _grey())
+        problem = refused(response, 503, "queue-full", str(_QUEUED_JOBS), "EMSERVE_MAX_QUEUED_JOBS")
+        assert (problem["kind"], problem["given"], problem["limit"]) == ("system", _QUEUED_JOBS, _QUEUED_JOBS)
+        assert int(response.headers["retry-after"]) >= 1
+        http.post(f"/v1/jobs/{jobs[0]['id']}/cancel")
+        accepted(post(http, _grey()))
+        assert len(stored_jobs(crowded)) == _QUEUED_JOBS + 1

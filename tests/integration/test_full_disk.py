@@ -1,14 +1,17 @@
 """A full disk is told as what it is, loses nothing accepted, and needs no restart when room returns."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from tests.acceptance.exchange import accepted, ended, post, run
@@ -44,18 +47,69 @@ def _jobs(service: RunningService) -> set[str]:
     return {each.name for each in folder.glob("*")}
 
 
+@contextlib.contextmanager
+def _no_room(service: RunningService) -> Iterator[None]:
+    """Meanwhile the file system has not a byte left."""
+    file = service.data_dir / "filler"
+    with file.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def _assert_full(response: httpx.Response, *slugs: str) -> None:
+    assert response.status_code == 507, response.text
+    assert response.json()["type"] in {f"urn:emserve:problem:{slug}" for slug in slugs}
+    assert response.json()["kind"] == "system"
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["length announced", "length unknown"])
 def test_an_upload_that_does_not_fit_is_refused_and_leaves_nothing(
-    http: httpx.Client, cramped: RunningService
+    http: httpx.Client, cramped: RunningService, announced: bool
 ) -> None:
     before = _jobs(cramped)
-    noise = np.random.default_rng(0).integers(0, 255, (6000, 6000), dtype=np.uint8)
-    response = post(http, tiff(noise))
-    assert response.status_code == 507
-    problem = response.json()
-    assert problem["type"] == "urn:emserve:problem:storage-full"
-    assert "EMSERVE_DATA_DIR" in problem["detail"]
+    noise = tiff(np.random.default_rng(0).integers(0, 255, (6000, 6000), dtype=np.uint8))
+    pieces = (noise[begin : begin + 65536] for begin in range(0, len(noise), 65536))
+    response = http.post("/v1/jobs?model=mitonet", content=noise if announced else pieces)
+    _assert_full(response, "storage-full")
+    assert "EMSERVE_DATA_DIR" in response.json()["detail"]
     assert _jobs(cramped) == before
     run(http, tiff(phantom().image))
+
+
+def test_a_result_that_does_not_fit_is_there_once_it_fits(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    labels = run(http, tiff(phantom().image))["links"]["labels"]
+    with _no_room(cramped):
+        _assert_full(http.get(labels), "storage-full")
+    assert http.get(labels).status_code == 200
+
+
+def test_what_was_accepted_waits_for_room_and_costs_no_attempt(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    supervisor = cramped.part("worker-cpu-1")
+    supervisor.suspend()
+    try:
+        jobs = [accepted(post(http, tiff(phantom().image))) for _ in range(2)]
+        with _no_room(cramped):
+            supervisor.resume()
+            # Longer than a lease and the reconciler's look, so that a job that lost its worker shows.
+            for _ in range(4):
+                time.sleep(1)
+                _assert_full(post(http, tiff(phantom().image)), "storage-full", "broker-full")
+                assert http.get("/readyz").status_code == 503
+                assert {http.get(job["links"]["self"]).json()["status"] for job in jobs} == {"queued"}
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a broker that refuses its ticket ends it
+            supervisor.resume()
+    for job in jobs:
+        end = ended(http, job)
+        assert (end["status"], end["attempt"]) == ("succeeded", 1), end
 
 
 @pytest.mark.parametrize("side", [6000, 2600], ids=["decoding", "segmenting"])

@@ -41,7 +41,7 @@ def _later(passed: timedelta = timedelta()) -> datetime:
 
 
 def _local(book: JobBook) -> Path:
-    folder = storage.local_folder(book.store, "")
+    folder = storage.local_folder(book.store)
     if folder is None:
         pytest.skip("only the local store shows files that are being written")
     return folder

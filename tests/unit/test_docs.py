@@ -19,7 +19,13 @@ from emserve.settings import Settings
 _DOCS = Path(__file__).parents[2] / "docs"
 _ROW = re.compile(r"^\| `([^`]+)` \|(.*)\|$", re.MULTILINE)
 # These name an HTTP status; no class of ours raises them.
-_BY_STATUS = {"forbidden", "not-found", "method-not-allowed"}
+_BY_STATUS = {
+    "forbidden",
+    "not-found",
+    "method-not-allowed",
+    "request-header-fields-too-large",
+    "service-unavailable",
+}
 
 
 def _rows(page: str) -> dict[str, str]:

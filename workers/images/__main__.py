@@ -75,7 +75,7 @@ def _carry_out(request: Inspect | Decode | Render) -> ImageHeader | Decoded | Re
         return render(store, request)
     with open_stored(store, request.key) as file:
         if isinstance(request, Inspect):
-            return inspect(file, request.source, request.max_pixels)
+            return inspect(file, request.source, request.max_pixels, request.max_pages)
         return decode(file, request.source, request.out)
 
 

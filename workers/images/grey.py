@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emserve.errors import FieldError, ImageTooLarge, InvalidRequest, UnsuitableImage
+from emserve.errors import FieldError, ImageTooLarge, InvalidRequest, UnreadableImage, UnsuitableImage
 from emserve.jobs import ImageHeader, ImageSource
 
 DTYPES = ("bool", "uint8", "uint16", "int16", "float32")
@@ -61,7 +61,8 @@ class GreyImage:
 
 
 def choose(found: FoundImage, source: ImageSource, max_pixels: int | None = None) -> GreyImage:
-    """The grey image that `source` means. Raises InvalidRequest, UnsuitableImage or ImageTooLarge."""
+    """The grey image that `source` means. Raises InvalidRequest, UnsuitableImage, UnreadableImage or
+    ImageTooLarge."""
     axes = _axes(found, source)
     sizes = dict(zip(axes, found.shape, strict=True))
     _refuse_stack(sizes)
@@ -74,6 +75,8 @@ def choose(found: FoundImage, source: ImageSource, max_pixels: int | None = None
             "Convert the image to one of them."
         )
     height, width = sizes["Y"], sizes["X"]
+    if height < 1 or width < 1:
+        raise UnreadableImage(f"The file speaks of {height} x {width} pixels: save the image again.")
     if max_pixels is not None and height * width > max_pixels:
         raise ImageTooLarge(height * width, max_pixels)
     pixel_size, said_by = _pixel_size(found, source, axes)

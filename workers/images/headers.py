@@ -1,6 +1,7 @@
 """Opens an image file by its first bytes and reads its header."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
@@ -18,12 +19,13 @@ _JPEG_MAGIC = b"\xff\xd8\xff"
 _START_BYTES = 256
 
 
-def open_image(file: BinaryIO) -> ImageReader:
-    """A reader of `file`, whose structure it has checked.
+def open_image(file: BinaryIO, max_pages: int | None = None) -> ImageReader:
+    """A reader of `file`, whose structure it has checked; without `max_pages` one of any number of pages.
 
-    Raises UnsupportedMediaType, UnreadableImage when the file is damaged or cut off, UnsuitableImage."""
+    Raises UnsupportedMediaType, UnreadableImage when the file is damaged or cut off, UnsuitableImage,
+    TooManyPages."""
     file.seek(0)
-    reader = _reader_for(file.read(_START_BYTES))
+    reader = _reader_for(file.read(_START_BYTES), max_pages)
     try:
         return reader(file)
     except (EmserveError, MemoryError):
@@ -32,9 +34,9 @@ def open_image(file: BinaryIO) -> ImageReader:
         raise UnreadableImage("The image's structure is damaged: save the image again.") from error
 
 
-def _reader_for(start: bytes) -> Callable[[BinaryIO], ImageReader]:
+def _reader_for(start: bytes, max_pages: int | None) -> Callable[[BinaryIO], ImageReader]:
     if start.startswith(_TIFF_MAGIC):
-        return TiffReader
+        return partial(TiffReader, max_pages=max_pages)
     if start.startswith(SIGNATURE):
         return PngReader
     if start.startswith(_JPEG_MAGIC):
@@ -47,7 +49,9 @@ def _reader_for(start: bytes) -> Callable[[BinaryIO], ImageReader]:
     )
 
 
-def inspect(file: BinaryIO, source: ImageSource, max_pixels: int) -> ImageHeader:
+def inspect(
+    file: BinaryIO, source: ImageSource, max_pixels: int, max_pages: int | None = None
+) -> ImageHeader:
     """What `file`'s header says of the grey image that `source` means. Raises what `open_image` and
     `choose` raise."""
-    return choose(open_image(file).found, source, max_pixels).header
+    return choose(open_image(file, max_pages).found, source, max_pixels).header

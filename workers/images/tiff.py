@@ -13,7 +13,7 @@ from workers.images.grey import FoundImage, GreyImage
 from workers.images.pixel_size import tiff_pixel_size
 from workers.images.raw import RawArray
 from workers.images.tiff_page import PagePixels
-from workers.images.tiff_structure import CUT_OFF, count_pages
+from workers.images.tiff_structure import CUT_OFF, MANY_PAGES, MIXED, count_pages
 
 _COMPRESSIONS = {
     1: "none",
@@ -36,12 +36,12 @@ _COLOURS = 3
 
 class TiffReader:
     """A TIFF with one image in it. Raises UnreadableImage when it is damaged or cut off, UnsuitableImage
-    when it holds several images or is compressed in a way that is not accepted."""
+    when it holds several images or is compressed in a way that is not accepted, TooManyPages."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, max_pages: int | None = None) -> None:
         self._file = file
         self._size_bytes = file.seek(0, 2)
-        self._pages = count_pages(file)
+        self._pages = count_pages(file, max_pages)
         file.seek(0)
         flags: dict[str, Any] = dict.fromkeys((f"is_{name}" for name in _OTHER_LAYOUTS), False)
         self._tiff = TiffFile(file, _multifile=False, **flags)
@@ -57,6 +57,10 @@ class TiffReader:
 
     def _only_series(self) -> TiffPageSeries:
         """The one image of the file, smaller copies and masks of it left out."""
+        tiff = self._tiff
+        described = tiff.is_ome or tiff.is_shaped or tiff.is_imagej
+        if self._pages > MANY_PAGES and not described and not tiff.is_uniform:
+            raise UnsuitableImage(MIXED.format(pages=self._pages))
         first, *others = self._tiff.series
         more = [each for each in others if not (each.keyframe.is_reduced or each.keyframe.is_mask)]
         if more:

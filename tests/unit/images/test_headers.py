@@ -1,7 +1,9 @@
 """What a file's header says, and every reason to refuse it."""
 
+import contextlib
 import io
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -16,14 +18,16 @@ from emserve.errors import (
     EmserveError,
     ImageTooLarge,
     InvalidRequest,
+    TooManyPages,
     UnreadableImage,
     UnsuitableImage,
     UnsupportedMediaType,
 )
 from emserve.jobs import ImageHeader, ImageSource
+from tests import hostile
 from workers.images.headers import inspect
-from workers.images.tiff_structure import MAX_PAGES
 
+_MAX_PAGES = 10_000
 GREY = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
 
 
@@ -41,7 +45,7 @@ def picture(array: NDArray[Any], kind: str, **options: Any) -> bytes:
 
 def look(value: bytes | BinaryIO, max_pixels: int = 10**9, **source: Any) -> ImageHeader:
     file = io.BytesIO(value) if isinstance(value, bytes) else value
-    return inspect(file, ImageSource(**source), max_pixels)
+    return inspect(file, ImageSource(**source), max_pixels, _MAX_PAGES)
 
 
 def refusal(kind: type[EmserveError], value: bytes | BinaryIO, **source: Any) -> str:
@@ -339,8 +343,39 @@ def test_several_images_of_different_sizes_are_refused() -> None:
 
 
 def test_too_many_pages_are_refused() -> None:
-    pages = [struct.pack("<HI", 0, 8 + 6 * (number + 1)) for number in range(MAX_PAGES + 1)]
-    assert "10000 pages" in refusal(UnsuitableImage, b"II*\0\x08\0\0\0" + b"".join(pages) + bytes(6))
+    pages = [struct.pack("<HI", 0, 8 + 6 * (number + 1)) for number in range(_MAX_PAGES + 1)]
+    value = b"II*\0\x08\0\0\0" + b"".join(pages) + bytes(6)
+    assert "EMSERVE_MAX_PAGES" in refusal(TooManyPages, value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiff of many unlike pages",
+        "tiff of many pages with one odd",
+        "tiff of pages that overlap",
+        "tiff of a million pages",
+        "tiff with a page of 65535 tags",
+        "tiff of many tags with large values",
+    ],
+)
+def test_no_structure_takes_long_to_judge(name: str) -> None:
+    value = hostile.FILES[name]()
+    begun = time.process_time()
+    with contextlib.suppress(UnreadableImage, UnsuitableImage, TooManyPages):
+        look(value)
+    assert time.process_time() - begun < 2
+
+
+def test_many_alike_pages_are_a_stack() -> None:
+    stack = hostile.tiff_of([hostile.page()] * 500)
+    assert "500 planes" in refusal(UnsuitableImage, stack)
+    assert look(stack, axes="CYX", channel=499).shape == [hostile.SIDE, hostile.SIDE]
+
+
+@pytest.mark.parametrize("sides", [{hostile.WIDTH: None}, {hostile.HEIGHT: hostile.Tag(hostile.SHORT, 1, 0)}])
+def test_an_image_without_pixels_is_unreadable(sides: hostile.Change) -> None:
+    assert "save the image again" in refusal(UnreadableImage, hostile.changed(sides))
 
 
 # ---- pixel size -------------------------------------------------------------------------------------

@@ -49,7 +49,9 @@ def small_pool() -> Iterator[Callable[..., ImagingPool]]:
 
 
 def inspection(folder: Path, key: str = "input", max_pixels: int = 10**6) -> Inspect:
-    return Inspect(storage_url=folder.as_uri(), key=key, source=ImageSource(), max_pixels=max_pixels)
+    return Inspect(
+        storage_url=folder.as_uri(), key=key, source=ImageSource(), max_pixels=max_pixels, max_pages=10
+    )
 
 
 def decoding(folder: Path, key: str = "input") -> Decode:

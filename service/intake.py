@@ -1,0 +1,61 @@
+"""Whether there is room for an upload: on the disks, in the queue, among those on their way."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+
+from obstore.store import ObjectStore
+
+from emserve.errors import QueueFull, StorageFull, TooManyUploads, UploadTooLarge
+from emserve.settings import Settings
+from emserve.storage import local_folder
+from emserve.tickets import TicketQueue
+
+
+class Intake:
+    """Lets uploads in as long as there is room. Of one event loop."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, tickets: TicketQueue) -> None:
+        self._settings = settings
+        self._tickets = tickets
+        self._store = local_folder(store)
+        self._uploads = 0
+
+    @contextlib.asynccontextmanager
+    async def place(self, announced_bytes: int) -> AsyncIterator[None]:
+        """A place for one upload. Raises UploadTooLarge, StorageFull, QueueFull or TooManyUploads, before
+        anything of the body is read."""
+        settings = self._settings
+        if announced_bytes > settings.max_upload_bytes:
+            raise UploadTooLarge(announced_bytes, settings.max_upload_bytes)
+        self.check_room(announced_bytes)
+        waiting = await asyncio.to_thread(self._tickets.count)
+        if waiting >= settings.max_queued_jobs:
+            raise QueueFull(waiting, settings.max_queued_jobs)
+        if self._uploads >= settings.max_uploads:
+            raise TooManyUploads(settings.max_uploads)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+    @property
+    def free_bytes(self) -> int:
+        """Free room on the data folder's disk."""
+        return shutil.disk_usage(self._settings.data_dir).free
+
+    def check_room(self, wanted_bytes: int = 0) -> None:
+        """Raises StorageFull when less than the least free room would be left."""
+        if self._store is not None:
+            self._check(shutil.disk_usage(self._store).free - wanted_bytes)
+        self._check(self.free_bytes)
+
+    def _check(self, left_bytes: int) -> None:
+        least = self._settings.min_free_bytes
+        if left_bytes < least:
+            raise StorageFull(
+                f"new images: {max(0, left_bytes)} bytes would stay free, and {least} must "
+                "(EMSERVE_MIN_FREE_BYTES)"
+            )

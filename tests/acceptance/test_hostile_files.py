@@ -1,0 +1,126 @@
+"""Hostile files through HTTP: refused, or failed by their sender's fault, at no cost for anybody else."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests import hostile
+from tests.acceptance.exchange import Json, ended, post, run
+from tests.pictures import phantom, tiff
+from tests.running_service import RunningService, running_service
+
+_MUTATIONS = 60
+_API_BYTES = 300e6
+_SETTINGS = {
+    "EMSERVE_DECODE_MEMORY_BYTES": str(1 << 30),
+    "EMSERVE_DECODE_SECONDS": "10",
+    "EMSERVE_WARM_MODELS": '["mitonet"]',
+}
+
+
+@pytest.fixture(scope="module")
+def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with running_service(tmp_path_factory.mktemp("besieged") / "data", settings=_SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(besieged: RunningService) -> Iterator[httpx.Client]:
+    with besieged.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def worker_child(besieged: RunningService) -> int:
+    """The worker's process before anything hostile came."""
+    return besieged.child().pid
+
+
+def _outcomes(http: httpx.Client, files: dict[str, bytes]) -> dict[str, httpx.Response | Json]:
+    """The refusal, or the ended job, of each file; all are sent before any end is waited for."""
+    answers = {name: post(http, value) for name, value in files.items()}
+    return {
+        name: ended(http, answer.json()) if answer.status_code == 202 else answer
+        for name, answer in answers.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def outcomes(http: httpx.Client, worker_child: int) -> dict[str, httpx.Response | Json]:  # noqa: ARG001 - before
+    return _outcomes(http, {name: make() for name, make in hostile.FILES.items()})
+
+
+def _assert_refused(response: httpx.Response) -> None:
+    assert response.status_code in (415, 422), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["kind"] == "user"
+    assert len(problem["detail"]) > 40
+
+
+def _assert_blameless(outcome: httpx.Response | Json) -> None:
+    """Whatever came of it, the service has no fault in it."""
+    if isinstance(outcome, httpx.Response):
+        _assert_refused(outcome)
+    elif outcome["status"] == "failed":
+        assert outcome["error"]["kind"] == "user", outcome
+        assert outcome["attempt"] == 1
+        assert len(outcome["error"]["detail"]) > 40
+    else:
+        assert outcome["status"] == "succeeded", outcome
+
+
+@pytest.mark.parametrize("name", hostile.REFUSED)
+def test_what_cannot_be_an_image_is_refused(outcomes: dict[str, httpx.Response | Json], name: str) -> None:
+    outcome = outcomes[name]
+    assert isinstance(outcome, httpx.Response), outcome
+    _assert_refused(outcome)
+
+
+@pytest.mark.parametrize("name", hostile.SUSPECT)
+def test_what_lies_is_refused_or_fails_by_its_own_fault(
+    outcomes: dict[str, httpx.Response | Json], name: str
+) -> None:
+    _assert_blameless(outcomes[name])
+
+
+@pytest.mark.parametrize("name", hostile.BOMBS)
+def test_a_bomb_hurts_nobody(outcomes: dict[str, httpx.Response | Json], name: str) -> None:
+    _assert_blameless(outcomes[name])
+
+
+@pytest.mark.parametrize("name", ["png bomb", "jpeg bomb in a tiff"])
+def test_a_dead_decoder_is_the_senders_fault_and_not_tried_again(
+    outcomes: dict[str, httpx.Response | Json], name: str
+) -> None:
+    job = outcomes[name]
+    assert not isinstance(job, httpx.Response), job.text
+    assert (job["status"], job["attempt"], job["error"]["kind"]) == ("failed", 1, "user")
+    assert job["error"]["type"] == "urn:emserve:problem:unreadable-image"
+    assert f"{1 << 30} bytes of memory" in job["error"]["detail"]
+    assert "EMSERVE_DECODE_MEMORY_BYTES" in job["error"]["detail"]
+
+
+def test_mutated_files_are_never_the_services_fault(http: httpx.Client) -> None:
+    for name, outcome in _outcomes(http, dict(hostile.first(1, _MUTATIONS))).items():
+        print(name)  # noqa: T201 - pytest shows which one it was
+        _assert_blameless(outcome)
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_the_next_good_image_is_segmented_by_the_same_worker(
+    besieged: RunningService, http: httpx.Client, worker_child: int
+) -> None:
+    run(http, tiff(phantom().image))
+    assert besieged.child().pid == worker_child
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_the_front_end_stays_small(besieged: RunningService) -> None:
+    assert besieged.part("api").memory_info().rss < _API_BYTES
+
+
+def test_the_same_seed_gives_the_same_mutations() -> None:
+    assert hostile.first(7, 50) == hostile.first(7, 50)
+    assert hostile.first(7, 50) != hostile.first(8, 50)
