@@ -4,19 +4,26 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.clock import timed
+from benchmarks.clock import fastest, timed
 from benchmarks.table import Table, seconds
-from emserve.cards import Catalogue
+from emserve.cards import Catalogue, ModelCard
 from workers.models.fold import fold
 from workers.models.panoptic import Heads, PanopticNetwork
+from workers.models.ready import DTYPES, Precision, make_ready
 from workers.models.registry import build
+from workers.models.weights import outline
 
 MODELS = ("mitonet@1", "mitonet-mini@1", "mitonet@starter")
-MODES = ("fp32", "fp32, channels last", "bf16, channels last")
+Mode = Literal["fp32, plain torch", "bf16, plain torch", "fp32", "bf16"]
+MODES: tuple[Mode, ...] = ("fp32, plain torch", "bf16, plain torch", "fp32", "bf16")
+"""Plain torch: channels last, and bf16 by autocast. The others are the network as the service runs it."""
+_MATRIX = 2048
 
 
 @dataclass(frozen=True)
@@ -25,36 +32,43 @@ class Forward:
 
     model: str
     side: int
-    mode: str
+    mode: Mode
     network_s: float
     """Encoder, decoders and heads."""
     rendering_s: float
     """PointRend."""
+    floor_s: float
+    """What as many multiplications take in one product of large matrices, measured in the same minute."""
 
     @property
     def total_s(self) -> float:
         return self.network_s + self.rendering_s
 
 
-def measure_forward(model: str, side: int, mode: str, repeats: int = 2) -> Forward:
-    """The faster of `repeats` runs, of which the first warms up."""
-    network = _network(model)
-    image = torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(1))
-    if "channels last" in mode:
-        # torch's types leave memory_format out.
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        image = image.contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), _one_thread(), torch.autocast("cpu", torch.bfloat16, enabled="bf16" in mode):
-        parts = [_run(network, image) for _ in range(repeats)]
-    network_s, rendering_s = min(parts, key=sum)
-    return Forward(model, side, mode, network_s, rendering_s)
-
-
-def _network(model: str) -> PanopticNetwork:
-    """The architecture of a card with fresh weights: what they are does not change the time."""
+def measure_forward(model: str, side: int, mode: Mode, repeats: int = 3) -> Forward:
+    """The fastest of `repeats` runs after one that warms up."""
     card = Catalogue(Path("no folder of models")).find(model)
+    precision: Precision = "bf16" if mode.startswith("bf16") else "fp32"
+    plain = mode.endswith("plain torch")
+    image = torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode(), _one_thread():
+        network = _network(card, None if plain else precision)
+        image = image.to(torch.float32 if plain else DTYPES[precision])
+        with torch.autocast("cpu", torch.bfloat16, enabled=plain and precision == "bf16"):
+            parts = [_run(network, image) for _ in range(1 + repeats)][1:]
+        network_s, rendering_s = min(parts, key=sum)
+        floor_s = _operations(card, side) / _operations_per_second(precision)
+    return Forward(model, side, mode, network_s, rendering_s, floor_s)
+
+
+def _network(card: ModelCard, precision: Precision | None) -> PanopticNetwork:
+    """The architecture of a card with fresh weights: what they are does not change the time."""
     torch.manual_seed(1)
-    return fold(build(card.architecture, card.architecture_config).eval())
+    network = fold(build(card.architecture, card.architecture_config).eval())
+    if precision is not None:
+        return make_ready(network, precision=precision)
+    # torch's types leave memory_format out.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _run(network: PanopticNetwork, image: Tensor) -> tuple[float, float]:
@@ -66,6 +80,20 @@ def _run(network: PanopticNetwork, image: Tensor) -> tuple[float, float]:
 def _heads(network: PanopticNetwork, image: Tensor) -> Heads:
     heads: Heads = network(image)
     return heads
+
+
+def _operations(card: ModelCard, side: int) -> int:
+    """Multiplications and additions of one image, counted on the network's outline."""
+    network = fold(outline(card))
+    with FlopCounterMode(display=False) as counter:
+        network.render(network(torch.empty(1, 1, side, side, device="meta")))
+    return int(counter.get_total_flops())
+
+
+def _operations_per_second(precision: Precision) -> float:
+    """Of a product of large matrices: the most that this core gives."""
+    matrix = torch.ones(_MATRIX, _MATRIX, dtype=DTYPES[precision])
+    return 2 * _MATRIX**3 / fastest(lambda: matrix @ matrix, 5)
 
 
 @contextlib.contextmanager
@@ -88,8 +116,13 @@ def table(runs: tuple[Forward, ...]) -> Table:
             seconds(run.total_s),
             f"{run.rendering_s / run.total_s:.0%}",
             f"{run.total_s / first.get((run.model, run.side), run.total_s):.2f}",
+            seconds(run.floor_s),
         )
         for run in runs
     )
-    head = ("model", "image", "mode", "forward", "PointRend", "of fp32")
-    return Table("Forward pass", head, rows, "Processor time, one thread, PointRend included.")
+    head = ("model", "image", "mode", "forward", "PointRend", "of the first", "floor")
+    note = (
+        "Processor time, one thread, PointRend included. "
+        "Floor: as many operations in one product of large matrices."
+    )
+    return Table("Forward pass", head, rows, note)

@@ -25,11 +25,12 @@ class Plan:
     decoded_sides: tuple[int, ...] = (4096,)
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
+    agreement_images: int = 24
 
     @property
     def steps(self) -> int:
-        """Number of measurements, the installation of the peer among them."""
-        return 1 + sum(
+        """Number of measurements, the installation of the peer and the agreement among them."""
+        return 2 + sum(
             len(each)
             for each in (
                 self.centres,

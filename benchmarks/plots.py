@@ -66,7 +66,7 @@ def plot_forward(runs: tuple[Forward, ...], path: Path) -> None:
     width = 0.8 / len(MODES)
     for index, mode in enumerate(MODES):
         heights = {f"{run.model}\n{run.side}": run.total_s for run in runs if run.mode == mode}
-        places = [names.index(name) + (index - 1) * width for name in heights]
+        places = [names.index(name) + (index - (len(MODES) - 1) / 2) * width for name in heights]
         axes.bar(places, list(heights.values()), width, label=mode)
     axes.set_xticks(range(len(names)), names, fontsize=mpl.rcParams["font.size"] * 0.7)
     axes.set_yscale("log")

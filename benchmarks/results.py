@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import decoding, forward, measures, memory, plots, post_processing, scaling
+from benchmarks import agreement, decoding, forward, measures, memory, plots, post_processing, scaling
 from benchmarks.table import Table
 
 
@@ -50,6 +50,7 @@ class Results:
     peaks: tuple[memory.Peak, ...]
     decodings: tuple[decoding.Decoding, ...]
     forward: tuple[forward.Forward, ...]
+    agreement: tuple[agreement.Agreement, ...]
 
     def tables(self) -> tuple[Table, ...]:
         return (
@@ -59,6 +60,7 @@ class Results:
             memory.table(self.peaks),
             decoding.table(self.decodings),
             forward.table(self.forward),
+            agreement.table(self.agreement),
         )
 
     def write(self, folder: Path) -> None:

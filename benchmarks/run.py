@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.agreement import Agreement, measure_agreement
 from benchmarks.decoding import KINDS, Decoding, measure_decoding
 from benchmarks.forward import MODES, Forward, measure_forward
 from benchmarks.measures import Measures
@@ -36,6 +37,7 @@ class Run:
             peaks=tuple(self._peaks()),
             decodings=tuple(self._decodings()),
             forward=tuple(self._forward()),
+            agreement=self._agreement(),
         )
 
     def _peer(self) -> tuple[Peer | None, str]:
@@ -92,3 +94,7 @@ class Run:
                 measure_forward(model, side, mode) for side in self._plan.forward_sides for mode in MODES
             ]
         return runs
+
+    def _agreement(self) -> tuple[Agreement, ...]:
+        self._on_step("agreement of bf16")
+        return (measure_agreement(self._plan.agreement_images),)

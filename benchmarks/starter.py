@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from emserve.cards import Catalogue, ModelCard
-from workers.inference.engine import Engine, Precision
+from workers.inference.engine import Engine
+from workers.models.ready import Precision
 from workers.models.weights import load_card
 
 _NONE_BESIDES = Path("no folder of models")

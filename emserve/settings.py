@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     """CPU threads of each worker; 0 divides the cores among the workers."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the networks: fp32, or bf16, which is faster on devices that have it and less exact."""
+    """Arithmetic of the networks: fp32, or bf16, less exact but faster on GPUs and processors with AMX."""
 
     model_dir: Path | None = None
     """Folder of installed models; `models` in the data folder without it."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,7 @@ import typer
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
-from training.evaluate import Overlaps, Scores, find_overlaps, summarise
+from training.evaluate import Labels, Scores, find_overlaps, summarise
 from training.phantoms import Phantom, make_phantom
 from training.pool import FIRST_SEED
 from workers.inference.engine import Engine
@@ -23,22 +24,25 @@ _SIDE = 512
 
 
 def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
-    """Scores over `count` phantoms that no training saw, run as the service runs them by default.
-
-    Their pixels have the size that the weights are at home with, as `downsampling` auto brings it about.
-    """
-    size, shape = card.native_pixel_size_nm, (_SIDE, _SIDE)
-    seeds = range(first_seed, min(first_seed + count, FIRST_SEED))
-    return summarise([_compare(engine, card, make_phantom(seed, shape, size)) for seed in seeds])
+    """Scores over `count` phantoms that no training saw, run as the service runs them by default."""
+    phantoms = fresh_phantoms(card, count, first_seed)
+    return summarise([find_overlaps(segmented(p, engine, card), p.labels) for p in phantoms])
 
 
-def _compare(engine: Engine, card: ModelCard, phantom: Phantom) -> Overlaps:
+def fresh_phantoms(card: ModelCard, count: int, first_seed: int) -> Iterator[Phantom]:
+    """Phantoms that no training saw, with the pixel size that the weights of `card` are at home with."""
+    for seed in range(first_seed, min(first_seed + count, FIRST_SEED)):
+        yield make_phantom(seed, (_SIDE, _SIDE), card.native_pixel_size_nm)
+
+
+def segmented(phantom: Phantom, engine: Engine, card: ModelCard) -> Labels:
+    """What the service makes of a phantom by default."""
     size = (phantom.pixel_size_nm, phantom.pixel_size_nm)
     params = card.parameters(Parameters(downsampling=card.downsampling_for(size) or 1))
     request = Request2D(ArrayRows(phantom.image), size, params, card)
     with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
         found = segment(request, engine, workspace, lambda *_: None)
-        return find_overlaps(found.labels.read(0, phantom.image.shape[0]), phantom.labels)
+        return found.labels.read(0, phantom.image.shape[0])
 
 
 def main(

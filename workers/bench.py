@@ -30,7 +30,7 @@ class Bench:
             settings=settings,
             book=book,
             device=device,
-            shelf=Shelf(device, settings.model_memory_bytes),
+            shelf=Shelf(device, settings.model_memory_bytes, settings.precision),
             imaging=ImagingPool(
                 size=1,
                 memory_bytes=settings.decode_memory_bytes,

@@ -23,6 +23,7 @@ _TINY = Plan(
     decoded_sides=(128,),
     models=("mitonet@starter",),
     forward_sides=(64,),
+    agreement_images=1,
 )
 
 

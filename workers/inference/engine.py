@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ from emserve.errors import OutOfMemory
 from workers.models.panoptic import PanopticNetwork
 from workers.models.place import Place, enlarge
 from workers.models.point_rend import share_of_points
+from workers.models.ready import DTYPES, Precision, make_ready
 
-Precision = Literal["fp32", "bf16"]
 FloatArray = npt.NDArray[np.float32]
 
 COARSE_STEP = 4
@@ -45,11 +44,10 @@ class Engine:
     def __init__(
         self, network: PanopticNetwork, device: torch.device | str = "cpu", precision: Precision = "fp32"
     ) -> None:
+        """Takes `network` (folded, or made ready for this device and precision) over and makes it ready."""
         self._device = torch.device(device)
-        self._precision = precision
-        network = network.eval().to(self._device)
-        # torch's types leave memory_format out.
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._dtype = DTYPES[precision]
+        self._network = make_ready(network, self._device, precision)
 
     @torch.inference_mode()
     def predict(
@@ -70,15 +68,12 @@ class Engine:
         batch, height, width = images.shape
         places = places or [Place.whole(height, width)] * batch
         x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]  # (N, 1, H, W)
-        x = x.to(self._device).contiguous(memory_format=torch.channels_last)
-        with (
-            _memory_told(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"),
-        ):
+        with _memory_told():
+            x = x.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
             heads = self._network(x, places)
             steps = 2 + downsampling.bit_length() - 1
             points = share_of_points(height * width, places[0].height * places[0].width)
-            logits = self._network.render(heads, steps, points).float()
+            logits = self._network.render(heads, steps, points)
         scale = COARSE_STEP if fine_boundaries else 1
         return Heads2D(
             semantic=_array(_probabilities(logits)),
@@ -90,7 +85,7 @@ class Engine:
     @property
     def size_multiple(self) -> int:
         """Height and width of an image must be multiples of this."""
-        return int(self._network.size_multiple)
+        return self._network.size_multiple
 
     @property
     def batch(self) -> int:
@@ -114,13 +109,14 @@ class Engine:
 
 @contextlib.contextmanager
 def _memory_told() -> Iterator[None]:
-    """Translates torch's three ways of saying that memory ran out."""
+    """Translates torch's ways of saying that memory ran out."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory() from error
     except RuntimeError as error:
-        if "allocate memory" in str(error):  # the CPU's allocator has no class of its own
+        # The CPU's allocator and oneDNN have no class of their own.
+        if "allocate memory" in str(error) or str(error) == "could not create a primitive":
             raise _out_of_memory() from error
         raise
 

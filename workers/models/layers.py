@@ -41,7 +41,7 @@ def sepconv_norm(in_channels: int, out_channels: int, kernel: int, activation: n
 
 
 class Head(nn.Module):
-    """Separable 5 x 5 convolution, then a 1 x 1 convolution with a bias to the output's channels."""
+    """Separable 5 x 5 convolution, then a 1 x 1 one with a bias, in float32, to the output's channels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -51,5 +51,6 @@ class Head(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.head(x)
+        features: Tensor = self.head[0](x)
+        y: Tensor = self.head[1](features.float())
         return y

@@ -79,8 +79,8 @@ class TopDown(Pass):
         fused = [levels[0]]
         for i, (resample, conv) in enumerate(zip(self.resamplings, self.after_combines, strict=True)):
             above = F.interpolate(fused[-1], scale_factor=2.0, mode="nearest")
-            joint = w[i] * above + w[i + 1] * resample(levels[i + 1])
-            fused.append(conv(joint / (w[i] + w[i + 1] + WEIGHT_EPSILON)))
+            share = w[i : i + 2] / (w[i : i + 2].sum() + WEIGHT_EPSILON)
+            fused.append(conv(share[0] * above + share[1] * resample(levels[i + 1])))
         return fused[::-1]
 
 
@@ -92,12 +92,11 @@ class BottomUp(Pass):
         w = self.normalised_weights()
         fused = [top_down[0]]
         for i, (resample, conv) in enumerate(zip(self.resamplings, self.after_combines, strict=True)):
-            joint = w[i] * _halve(fused[-1]) + w[i + 1] * resample(pyramid[i + 1])
-            total = w[i] + w[i + 1]
+            share = w[i : i + 3] / (w[i : i + 3].sum() + WEIGHT_EPSILON)
+            joint = share[0] * _halve(fused[-1]) + share[1] * resample(pyramid[i + 1])
             if i + 2 < LEVELS:  # P7 has no top-down form of its own
-                joint = joint + w[i + 2] * top_down[i + 1]
-                total = total + w[i + 2]
-            fused.append(conv(joint / (total + WEIGHT_EPSILON)))
+                joint = joint + share[2] * top_down[i + 1]
+            fused.append(conv(joint))
         return fused
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class ImagePooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pooled: Tensor = self.aspp_pooling(x)  # (N, out, 1, 1)
-        return pooled.expand(-1, -1, *x.shape[2:])
+        # Written out in the layout of x: a view would take the maps beside it out of channels last.
+        return F.interpolate(pooled, size=x.shape[2:])
 
 
 class ASPP(nn.Module):

@@ -1,15 +1,13 @@
 """Where a tile lies in its image, so that a network can show it as a part of the whole."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from numpy.typing import NDArray
 from torch import Tensor
-
-Positions = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -34,26 +32,26 @@ def enlarge(maps: Tensor, size: tuple[int, int], stride: int, places: list[Place
     The corners of the whole image are aligned, as the networks were trained to: how far a point moves
     depends on its place in the whole. So a tile gets the very values that the whole gets there.
     """
-    _, _, height, width = maps.shape
-    rows = np.stack(
-        [_positions(p.y / stride, p.height // stride, size[0], size[0] // height) for p in places]
-    )
-    columns = np.stack(
-        [_positions(p.x / stride, p.width // stride, size[1], size[1] // width) for p in places]
-    )
-    y = _normalised(rows, height, maps)[:, :, None].expand(-1, -1, size[1])
-    x = _normalised(columns, width, maps)[:, None].expand(-1, size[0], -1)
-    grid = torch.stack((x, y), dim=3)  # (N, H, W, 2)
-    enlarged = F.grid_sample(maps.float(), grid, padding_mode="border", align_corners=True)
-    return enlarged.to(maps.dtype)
+    batch, channels, height, width = maps.shape
+    rows = [_interpolation(p.y / stride, p.height // stride, (size[0], height)) for p in places]
+    columns = [_interpolation(p.x / stride, p.width // stride, (size[1], width)) for p in places]
+    by_row, by_column = (torch.from_numpy(np.stack(each)).to(maps) for each in (rows, columns))
+    # As products, whose result lies in memory as the convolutions want it: a pixel's channels together.
+    lines = by_row @ maps.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+    pixels = by_column[:, None] @ lines.view(batch, size[0], width, channels)
+    return pixels.permute(0, 3, 1, 2)
 
 
-def _positions(start: float, whole: int, count: int, factor: int) -> Positions:
-    """Where in a part that begins at `start` of `whole` points its `count` enlarged points are read."""
+@lru_cache(maxsize=64)
+def _interpolation(start: float, whole: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Linear interpolation of a part that begins at `start` of `whole` points: (enlarged, points)."""
+    enlarged, points = shape
+    factor = enlarged // points
     step = (whole - 1) / max(1, factor * whole - 1)
-    return (np.arange(count) + start * factor) * step - start
-
-
-def _normalised(positions: Positions, size: int, like: Tensor) -> Tensor:
-    """Positions 0 to size - 1 as -1 to 1."""
-    return torch.from_numpy(2 * positions / max(1, size - 1) - 1).to(like.device, torch.float32)
+    position = np.clip((np.arange(enlarged) + start * factor) * step - start, 0, points - 1)
+    first = np.minimum(position.astype(np.intp), max(0, points - 2))
+    share = position - first
+    matrix = np.zeros(shape, np.float32)
+    matrix[np.arange(enlarged), first] = 1 - share
+    matrix[np.arange(enlarged), np.minimum(first + 1, points - 1)] += share
+    return matrix

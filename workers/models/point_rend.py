@@ -51,7 +51,7 @@ class PointRend(nn.Module):
 
     def forward(self, coarse: Tensor, features: Tensor, points: Tensor) -> Tensor:
         """Logits (N, P, K) at `points` (N, P, 2: x, y in 0..1) from maps (N, K, h, w) and (N, C, h, w)."""
-        logits: Tensor = self.point_head(sample(features, points), sample(coarse, points))
+        logits: Tensor = self.point_head(sample(features, points), sample(coarse, points).to(features.dtype))
         return logits
 
     def subdivide(self, coarse: Tensor, features: Tensor, steps: int, refined: int) -> Tensor:

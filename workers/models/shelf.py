@@ -7,6 +7,7 @@ import torch
 
 from emserve.cards import ModelCard
 from workers.models.panoptic import PanopticNetwork
+from workers.models.ready import DTYPES, Precision, make_ready
 from workers.models.weights import load_card, outline, sha256
 
 
@@ -24,13 +25,14 @@ class Shelf:
     A network that is larger than the whole budget is still loaded, alone.
     """
 
-    def __init__(self, device: torch.device | str, budget_bytes: int) -> None:
+    def __init__(self, device: torch.device | str, budget_bytes: int, precision: Precision = "fp32") -> None:
         self._device = torch.device(device)
+        self._precision: Precision = precision
         self._budget_bytes = budget_bytes
         self._warm: dict[str, _Warm] = {}  # card id to network, least recently used first
 
     def get(self, card: ModelCard, weights_path: Path) -> PanopticNetwork:
-        """The network of `card`: folded, float32, channels last, in evaluation mode, on the device.
+        """The network of `card`: made ready for the shelf's device and precision.
 
         A file that has changed since is loaded again. Raises the errors of `load_card`.
         """
@@ -51,11 +53,10 @@ class Shelf:
         return list(self._warm)
 
     def _load(self, card: ModelCard, weights_path: Path, fingerprint: str) -> _Warm:
-        size_bytes = _size_bytes(outline(card))
+        size_bytes = _size_bytes(outline(card), DTYPES[self._precision])
         self._make_room(size_bytes)
         found = sha256(weights_path)
-        network = load_card(card, weights_path, self._device)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = make_ready(load_card(card, weights_path, self._device), self._device, self._precision)
         return _Warm(network, fingerprint, found, size_bytes)
 
     def _make_room(self, size_bytes: int) -> None:
@@ -71,5 +72,5 @@ def _fingerprint(card: ModelCard, weights_path: Path) -> str:
     return f"{stat.st_size}-{stat.st_mtime_ns}"
 
 
-def _size_bytes(network: PanopticNetwork) -> int:
-    return sum(parameter.nbytes for parameter in network.parameters())
+def _size_bytes(network: PanopticNetwork, dtype: torch.dtype) -> int:
+    return sum(parameter.numel() for parameter in network.parameters()) * dtype.itemsize

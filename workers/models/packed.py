@@ -1,0 +1,209 @@
+"""Packing: the form in which folded networks run on an x86-64 processor.
+
+Convolutions become calls of oneDNN: the weights lie as its kernels read them, and what follows a
+convolution (an activation, a residual block's sum) happens while its output is still in the cache.
+Numbers: docs/performance.md.
+"""
+
+import platform
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
+from torch import Tensor, nn
+
+from workers.models.panoptic import PanopticNetwork
+from workers.models.point_rend import PointLinear
+from workers.models.resnet import Bottleneck, ResNet
+
+Activation = Literal["none", "relu", "swish"]
+AnyConv = nn.Conv2d | nn.ConvTranspose2d | PointLinear
+
+_ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: "relu", nn.SiLU: "swish"}
+_WIDEST_BF16_DILATION = 2  # for wider ones oneDNN falls back to kernels that are ten times slower
+
+
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this processor and this build of torch run packed networks in `dtype`."""
+    # torch leaves this function without types.
+    if platform.machine() != "x86_64" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@torch.no_grad()
+def pack(network: PanopticNetwork) -> PanopticNetwork:
+    """`network` itself (folded, on the CPU), packed in the dtype of its convolutions; for inference only.
+
+    Packing what is packed changes nothing. The result has no weights that could be saved.
+    """
+    _pack_children(network, _fused_activations(network))
+    return network
+
+
+class PackedConv(nn.Module):
+    """A convolution and its activation, as one call of oneDNN.
+
+    The first input packs the weights, since which layout is best depends on its size.
+    """
+
+    def __init__(self, conv: nn.Conv2d, activation: Activation) -> None:
+        super().__init__()
+        self._activation = activation
+        self._bias = conv.bias
+        self._geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        self._weight = conv.weight.detach()  # no parameter: oneDNN's layouts cannot be one
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self._packed(x), self._bias, *self._geometry, self._activation, [], ""
+        )
+        return y
+
+    def add_relu(self, x: Tensor, other: Tensor) -> Tensor:
+        """ReLU of the convolution of `x` plus `other`; the activation of this convolution is left out."""
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, other, self._packed(x), self._bias, *self._geometry, "add", 1.0, "relu", [], ""
+        )
+        return y
+
+    def _packed(self, x: Tensor) -> Tensor:
+        if not self._weight.is_mkldnn:
+            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self._weight, *self._geometry, x.shape
+            )
+        return self._weight
+
+
+class PackedTranspose(nn.Module):
+    """A transposed convolution and its activation, as one call of oneDNN; its weights as in PackedConv."""
+
+    def __init__(self, conv: nn.ConvTranspose2d, activation: Activation) -> None:
+        super().__init__()
+        self._activation = activation
+        self._bias = conv.bias
+        self._geometry = (conv.padding, conv.output_padding, conv.stride, conv.dilation, conv.groups)
+        self._weight = conv.weight.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._weight.is_mkldnn:
+            self._weight = torch.ops.mkldnn._reorder_convolution_transpose_weight(
+                self._weight, *self._geometry, x.shape
+            )
+        y: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
+            x, self._weight, self._bias, *self._geometry, self._activation, [], ""
+        )
+        return y
+
+
+class PackedPoints(nn.Module):
+    """A linear layer over points (N, P, C) and its activation, as one call of oneDNN."""
+
+    def __init__(self, layer: PointLinear, activation: Activation) -> None:
+        super().__init__()
+        self._activation = activation
+        self._bias = layer.bias
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach()[:, :, 0].contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, self._activation, [], "")
+        return y
+
+
+class ShiftedSum(nn.Module):
+    """A wide atrous convolution that keeps the size, and ReLU: a matrix product per tap, moved and added."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        if conv.bias is None:
+            raise TypeError("the convolution is not folded")
+        self._bias = conv.bias.float()
+        self._dilation = conv.dilation[0]
+        self._side = conv.kernel_size[0]
+        self._taps = [tap.contiguous() for tap in conv.weight.detach().permute(2, 3, 0, 1).flatten(0, 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1)  # (N, H, W, C)
+        reach = self._dilation * (self._side - 1)
+        # Sums in float32, with a margin for what falls outside.
+        sums = self._bias.repeat(n, height + reach, width + reach, 1)
+        for number, tap in enumerate(self._taps):
+            row, column = divmod(number, self._side)
+            top, left = reach - row * self._dilation, reach - column * self._dilation
+            sums[:, top : top + height, left : left + width] += F.linear(pixels, tap)
+        margin = reach // 2
+        inside = sums[:, margin : margin + height, margin : margin + width]
+        return inside.relu().to(x.dtype).permute(0, 3, 1, 2)
+
+
+class PackedBottleneck(nn.Module):
+    """A residual block, its sum and ReLU taken into its last convolution."""
+
+    def __init__(self, block: Bottleneck) -> None:
+        super().__init__()
+        self.conv1 = PackedConv(block.conv1, "relu")
+        self.conv2 = PackedConv(block.conv2, "relu")
+        self.conv3 = PackedConv(block.conv3, "none")
+        shortcut = None if block.downsample is None else block.downsample[0]
+        self.downsample = PackedConv(shortcut, "none") if isinstance(shortcut, nn.Conv2d) else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.conv3.add_relu(self.conv2(self.conv1(x)), shortcut)
+
+
+def _fused_activations(network: nn.Module) -> dict[AnyConv, Activation]:
+    """The activation that follows a convolution, by convolution; in `network` an Identity takes its place."""
+    fused: dict[AnyConv, Activation] = {}
+    for parent in network.modules():
+        if isinstance(parent, ResNet) and isinstance(parent.conv1, nn.Conv2d):
+            fused[parent.conv1] = "relu"
+            parent.register_module("relu", nn.Identity())
+        elif isinstance(parent, nn.Sequential) and not _of_one_pixel(parent):
+            fused |= _fused_in(parent)
+    return fused
+
+
+def _fused_in(parent: nn.Sequential) -> dict[AnyConv, Activation]:
+    fused: dict[AnyConv, Activation] = {}
+    conv: AnyConv | None = None
+    for name, child in parent.named_children():
+        if conv is not None and type(child) in _ACTIVATIONS:
+            fused[conv] = _ACTIVATIONS[type(child)]
+            parent.register_module(name, nn.Identity())
+        elif not isinstance(child, nn.Identity):
+            convs = [module for module in child.modules() if isinstance(module, AnyConv)]
+            conv = convs[-1] if convs else None
+    return fused
+
+
+def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
+    for name, child in list(parent.named_children()):
+        if isinstance(child, AnyConv):
+            # Taken out of `fused`, so that its weights are free to go.
+            parent.register_module(name, _packed(child, fused.pop(child, "none")))
+        elif isinstance(child, Bottleneck):
+            parent.register_module(name, PackedBottleneck(child))
+        elif not _of_one_pixel(child):
+            _pack_children(child, fused)
+
+
+def _of_one_pixel(module: nn.Module) -> bool:
+    """Whether it computes on the mean of a map, where oneDNN gains nothing."""
+    return isinstance(next(module.children(), None), nn.AdaptiveAvgPool2d)
+
+
+def _packed(conv: AnyConv, activation: Activation) -> nn.Module:
+    match conv:
+        case PointLinear():
+            return PackedPoints(conv, activation)
+        case nn.ConvTranspose2d():
+            return PackedTranspose(conv, activation)
+        case nn.Conv2d() if activation == "relu" and _too_wide(conv):
+            return ShiftedSum(conv)
+    return PackedConv(conv, activation)
+
+
+def _too_wide(conv: nn.Conv2d) -> bool:
+    return conv.weight.dtype == torch.bfloat16 and conv.dilation[0] > _WIDEST_BF16_DILATION
