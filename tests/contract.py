@@ -64,6 +64,8 @@ class Sample:
     """Of parameters in paths: names of what is there."""
     image: bytes
     """One that a model can run on."""
+    spare: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """The same of operations, such as "DELETE /v1/jobs/{job_id}", that use up what they name."""
 
 
 class _Examiner:
@@ -101,9 +103,10 @@ class _Examiner:
         """Values of the path that are there; every third batch goes without."""
         if number % 3 == 0:
             return None
+        sample = self._sample.spare.get(operation.label, self._sample.values)
         return {
             name: values[number // 3 % len(values)]
-            for name, values in self._sample.values.items()
+            for name, values in sample.items()
             if f"{{{name}}}" in operation.path
         }
 

@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.acceptance.exchange import Json, ended
+from tests.acceptance.exchange import Json, accepted, ended, post
 from tests.contract import Sample, examine
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService
@@ -14,7 +14,11 @@ _IMAGE = tiff(phantom(side=64).image)
 def test_no_request_gets_an_answer_that_the_contract_does_not_know(
     service: RunningService, http: httpx.Client, finished: Json, failed: Json
 ) -> None:
-    sample = Sample({"job_id": [finished["id"], failed["id"]], "reference": ["mitonet", "dropnet@1"]}, _IMAGE)
+    sample = Sample(
+        {"job_id": [finished["id"], failed["id"]], "reference": ["mitonet", "dropnet@1"]},
+        _IMAGE,
+        spare={"DELETE /v1/jobs/{job_id}": {"job_id": [accepted(post(http, _IMAGE))["id"]]}},
+    )
     found = examine(service.url, _CASES, sample)
     for status in ("running", "queued"):  # the next test finds an idle service
         for job in http.get("/v1/jobs", params={"status": status, "page_size": 100}).json()["jobs"]:

@@ -90,11 +90,10 @@ def test_a_bomb_hurts_nobody(outcomes: dict[str, httpx.Response | Json], name: s
     _assert_blameless(outcomes[name])
 
 
-@pytest.mark.parametrize("name", ["png bomb", "jpeg bomb in a tiff"])
 def test_a_dead_decoder_is_the_senders_fault_and_not_tried_again(
-    outcomes: dict[str, httpx.Response | Json], name: str
+    outcomes: dict[str, httpx.Response | Json],
 ) -> None:
-    job = outcomes[name]
+    job = outcomes["jpeg bomb in a tiff"]
     assert not isinstance(job, httpx.Response), job.text
     assert (job["status"], job["attempt"], job["error"]["kind"]) == ("failed", 1, "user")
     assert job["error"]["type"] == "urn:emserve:problem:unreadable-image"
