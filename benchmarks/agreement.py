@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from benchmarks.starter import starter_card, starter_engine
 from benchmarks.table import Table
-from training.evaluate import find_overlaps, summarise
 from training.score import fresh_phantoms, segmented
+from workers.evaluation.overlaps import find_overlaps
+from workers.evaluation.summary import summarise
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import typer
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
-from training.evaluate import Labels, Scores, find_overlaps, summarise
+from emserve.scores import Scores
 from training.phantoms import Phantom, make_phantom
 from training.pool import FIRST_SEED
+from workers.evaluation.overlaps import Labels, find_overlaps
+from workers.evaluation.summary import summarise
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, segment
 from workers.inference.rows import ArrayRows, Workspace

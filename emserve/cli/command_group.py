@@ -39,6 +39,9 @@ ENTRIES = (
     Entry("cancel", "Stop jobs.", _IMAGES),
     Entry("delete", "Delete jobs, with their images and results.", _IMAGES),
     Entry("models", "List the models that can be asked for.", _IMAGES),
+    Entry(
+        "evaluate", "Compare a label map with the truth: scores, and a picture of hits and errors.", _IMAGES
+    ),
     Entry("up", "Run the service: its job queue, the API, and warm workers on each device.", _SERVICE),
     Entry("worker", "Run only workers, for a service that runs elsewhere.", _SERVICE, module="up"),
 )

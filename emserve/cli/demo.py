@@ -1,41 +1,26 @@
 """`emserve demo`: a made-up image with known objects goes the whole way, and the result is scored."""
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from emserve.cli.awaiting import leaving_jobs, watch
 from emserve.cli.client_options import Url
 from emserve.cli.consoles import stderr, stdout
+from emserve.cli.evaluate import compare
 from emserve.cli.objects_table import objects_table
+from emserve.cli.programs import run_program
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
-from emserve.client.errors import ClientError
 from emserve.client.stories import require_success
 from emserve.jobs import Job
+from emserve.scores import Scores
 
 _MAKE_SECONDS = 600.0
-
-
-class DemoFailed(ClientError):
-    """A process that the demo needs did not do its work."""
-
-
-class Score(BaseModel):
-    """What the demo shows of the scores that `python -m training.evaluate` prints."""
-
-    f1_50: float
-    precision_50: float
-    recall_50: float
-    predicted: int
-    true: int
 
 
 @dataclass(frozen=True)
@@ -93,35 +78,15 @@ def demo(
     console = stdout()
     if rows:
         console.print(objects_table(rows))
-    _show_score(console, _score(files))
+    _show_score(console, compare(files.labels, files.truth))
     _show_files(console, files, job)
-
-
-def run_module(*arguments: str) -> str:
-    """Output of `python -m …`. Raises DemoFailed with the last words of a process that failed."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=_MAKE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DemoFailed(f"{arguments[0]} was stopped: it ran longer than {_MAKE_SECONDS:g} s.") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise DemoFailed(
-            f"{arguments[0]}, which the demo needs, failed: {last}. If a package is missing, "
-            "`pip install 'emserve[worker]'` brings it."
-        )
-    return done.stdout
 
 
 def _make_phantom(files: DemoFiles, seed: int, size: int) -> None:
     files.folder.mkdir(parents=True, exist_ok=True)
     places = ["--out", str(files.image), "--truth", str(files.truth)]
-    run_module("training.phantoms", *places, "--seed", str(seed), "--size", str(size))
+    sizes = ["--seed", str(seed), "--size", str(size)]
+    run_program("training.phantoms", *places, *sizes, extra="worker", seconds=_MAKE_SECONDS)
 
 
 def _segment(client: Client, image: Path, model: str) -> Job:
@@ -134,15 +99,7 @@ def _segment(client: Client, image: Path, model: str) -> Job:
     return ended
 
 
-def _score(files: DemoFiles) -> Score:
-    output = run_module("training.evaluate", str(files.labels), str(files.truth), "--json")
-    try:
-        return Score.model_validate_json(output)
-    except ValidationError as error:
-        raise DemoFailed(f"training.evaluate said something else than scores: {output!r:.200}.") from error
-
-
-def _show_score(console: Console, score: Score) -> None:
+def _show_score(console: Console, score: Scores) -> None:
     text = Text.assemble(
         "\n",
         (f"F1 {score.f1_50:.2f}", "bold"),

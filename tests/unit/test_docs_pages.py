@@ -4,14 +4,17 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from emserve.cli.command_group import ENTRIES
 from emserve.jobs import Job
 from emserve.params import Parameters
+from emserve.scores import Scores
 from tests.sheets import merged_of
 from workers.inference.measure import Scene, measure
 from workers.inference.rows import ArrayRows, Workspace
@@ -72,6 +75,18 @@ def test_every_measure_is_explained(api: str, workspace: Workspace) -> None:
 
 def test_every_field_of_a_job_is_explained(api: str) -> None:
     assert [name for name in Job.model_fields if f"`{name}`" not in api] == []
+
+
+def test_every_score_is_explained() -> None:
+    text = (_ROOT / "docs" / "evaluation.md").read_text()
+    assert [field.name for field in fields(Scores) if f"`{field.name}`" not in text] == []
+
+
+def test_the_options_of_evaluate_are_those_that_are_explained() -> None:
+    text = (_ROOT / "docs" / "evaluation.md").read_text()
+    (entry,) = (each for each in ENTRIES if each.name == "evaluate")
+    options = {name for parameter in entry.load().params for name in parameter.opts if name.startswith("--")}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE)) == options
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_IDS)

@@ -27,6 +27,7 @@ def _loaded_by(module: str) -> set[str]:
         ("emserve.book, emserve.reconciler, emserve.broker", (*_HEAVY, "workers", "service", "training")),
         ("workers.main", (*_HEAVY, *_IMAGES, "service", "training")),
         ("workers.images.__main__", (*_HEAVY, "service", "training")),
+        ("workers.evaluation.__main__", (*_HEAVY, "cc3d", "fastremap", "service", "training")),
         ("workers.child", ("fastapi", "starlette", "uvicorn", "service", "training")),
     ],
 )

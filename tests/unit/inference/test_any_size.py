@@ -11,7 +11,7 @@ from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
 from tests.pictures import phantom
 from tests.sheets import all_labels
-from training.evaluate import find_overlaps
+from workers.evaluation.overlaps import find_overlaps
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, Segmentation, segment
 from workers.inference.preprocess import ImageValues

@@ -1,0 +1,36 @@
+"""Programs of the other packages, run as processes of their own: the command line imports none of them."""
+
+import os
+import subprocess
+import sys
+
+from emserve.client.errors import ClientError
+
+
+class ProgramFailed(ClientError):
+    """A program that a command needs did not do its work."""
+
+
+class InputRefused(ClientError):
+    """A program cannot use the files that it was given; `str` is its reason."""
+
+
+def run_program(module: str, *arguments: str, extra: str, seconds: float | None = None) -> str:
+    """Output of `python -m module`, which comes with `emserve[extra]`.
+
+    Raises InputRefused where it ended with EX_DATAERR; ProgramFailed, with its last words, where it failed
+    otherwise, or ran longer than `seconds`."""
+    command = [sys.executable, "-m", module, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ProgramFailed(f"{module} was stopped: it ran longer than {seconds:g} s.") from error
+    if done.returncode == 0:
+        return done.stdout
+    last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+    if done.returncode == os.EX_DATAERR:
+        raise InputRefused(last)
+    raise ProgramFailed(
+        f"{module}, which this command needs, failed: {last}. If a package is missing, "
+        f"`pip install 'emserve[{extra}]'` brings it."
+    )

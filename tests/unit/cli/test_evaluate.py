@@ -1,0 +1,111 @@
+"""`emserve evaluate` as a person or a script calls it."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from emserve.scores import Scores
+from tests.strips import strips
+from workers.evaluation.summary import evaluate
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emserve.cli", "evaluate", *map(str, arguments)]
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The complaint of a command whose input was refused: one paragraph, no stack, no output."""
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.strip().splitlines()) == 1
+    return done.stderr
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    tifffile.imwrite(tmp_path / "truth.tif", strips((0, 10), (20, 30)))
+    return tmp_path / "truth.tif"
+
+
+def found(folder: Path, labels: object) -> Path:
+    np.save(folder / "found.npy", labels)  # type: ignore[arg-type]  # tests save what is no label map, too
+    return folder / "found.npy"
+
+
+def test_scores_are_a_table_a_file_and_a_picture(truth: Path, tmp_path: Path) -> None:
+    labels = strips((0, 10), (40, 45))
+    json_file, picture = tmp_path / "new" / "scores.json", tmp_path / "new" / "errors.png"
+    done = run(found(tmp_path, labels), truth, "--json", json_file, "--picture", picture, "--image", truth)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["F1", "0.500", "0.500"] in rows
+    assert ["PQ", "0.500"] in rows
+    for row in (["Hits", "1", "1"], ["Misses", "-", "1"], ["False", "hits", "1", "-"], ["All", "2", "2"]):
+        assert row in rows
+    assert json.loads(json_file.read_text()) == asdict(evaluate(labels, strips((0, 10), (20, 30))))
+    with Image.open(picture) as image:
+        assert image.width == 1000
+
+
+def test_json_on_stdout_is_alone_there(truth: Path, tmp_path: Path) -> None:
+    done = run(found(tmp_path, strips((0, 10))), truth, "--json", "-")
+    assert Scores(**json.loads(done.stdout)).recall_50 == 0.5
+
+
+def test_components_of_a_mask_are_its_objects(tmp_path: Path) -> None:
+    labels = strips((0, 10), (20, 30))
+    tifffile.imwrite(tmp_path / "mask.tif", np.where(labels > 0, 255, 0).astype(np.uint8))
+    assert "say --components" in run(found(tmp_path, labels), tmp_path / "mask.tif").stderr
+    done = run(found(tmp_path, labels), tmp_path / "mask.tif", "--components", "--json", "-")
+    assert done.stderr == ""
+    assert Scores(**json.loads(done.stdout)).f1_75 == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (np.zeros((3, 4), np.uint8), "differ in shape: the predicted one is 3 x 4 and the true one 1 x 100"),
+        (np.zeros((1, 100), np.float32), "found.npy holds float32 and label maps are integers"),
+        (np.full((1, 100), -2, np.int16), "found.npy holds the label -2"),
+    ],
+    ids=["shape", "floats", "negative"],
+)
+def test_what_cannot_be_compared_is_one_paragraph(
+    labels: object, complaint: str, truth: Path, tmp_path: Path
+) -> None:
+    assert complaint in refused(run(found(tmp_path, labels), truth))
+
+
+def test_a_file_that_cannot_be_read_is_named(truth: Path, tmp_path: Path) -> None:
+    (tmp_path / "found.tif").write_bytes(b"II*\0 and then nothing")
+    complaint = refused(run(tmp_path / "found.tif", truth))
+    assert complaint.startswith(f"emserve: {tmp_path / 'found.tif'} is damaged")
+
+
+def test_a_picture_that_cannot_be_written_is_named(truth: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    assert "a.png: Is a directory" in refused(run(truth, truth, "--picture", tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["nowhere.tif"], "'nowhere.tif' does not exist"),
+        ([__file__, "--z", "1"], "--picture"),
+        ([__file__, "--picture", "errors.jpg"], "name it .png"),
+    ],
+    ids=["missing file", "plane without picture", "picture of another kind"],
+)
+def test_bad_options_are_usage(options: list[str], complaint: str, truth: Path) -> None:
+    done = run(truth, *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
