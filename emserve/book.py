@@ -64,10 +64,10 @@ class JobBook:
             self.live.add(record, LiveState(status=JobStatus.QUEUED))
             self.tickets.put(record.id)
         except BrokerUnavailable:
-            # The caller hears that the job was not accepted, so it must not run later.
-            storage.remove_all(self.store, storage.job_prefix(record.id))
-            with contextlib.suppress(BrokerUnavailable):
-                self.live.forget(record.id)
+            # The caller hears that the job was not accepted, so it must not run later; what the broker was
+            # told of it all the same goes when somebody meets the tombstone.
+            storage.remove(self.store, storage.record_key(record.id))
+            self._bury(record.id)
             raise
         self.tally.add(Event.JOB_ACCEPTED)
         return self.read(record.id)
@@ -199,6 +199,9 @@ class JobBook:
         """
         with contextlib.suppress(JobDeleted):
             self.record(job_id)
+        self._bury(job_id)
+
+    def _bury(self, job_id: str) -> None:
         tombstone = Tombstone(id=job_id, deleted_at=datetime.now(UTC))
         storage.create(self.store, storage.tombstone_key(job_id), tombstone.model_dump_json().encode())
         # No record, no job: readers agree from here on, and nobody writes a record twice.

@@ -6,11 +6,13 @@ import socket
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import JobNotFound
+from emserve.errors import JobDeleted, JobNotFound
 from emserve.jobs import JobStatus
+from emserve.lease_watch import LeaseWatch
 from emserve.live import LiveState
 from emserve.logs import about
 from emserve.tally import Event
+from emserve.tickets import LEASE_SECONDS, job_of
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +22,21 @@ LOCK_SECONDS = 5.0
 class Reconciler:
     """Compares storage, queue and leases. Of several, in as many processes, one works at a time."""
 
-    def __init__(self, book: JobBook) -> None:
+    def __init__(self, book: JobBook, lease_seconds: float = LEASE_SECONDS) -> None:
         self._book = book
+        self._watch = LeaseWatch(lease_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._suspects: set[str] = set()
 
     def run_once(self) -> list[str]:
         """One pass. Returns the ids of the jobs that it put right."""
+        # Also while another works: whoever follows it must not begin to watch only then.
+        run_out = self._watch.run_out(self._book.tickets.leases())
         if not self._book.live.acquire("reconciler", self._owner, LOCK_SECONDS):
             return []
         if not self._book.live.is_built:
             self._rebuild()
-        return self._resume_lost()
+        return self._resume_lost(run_out)
 
     def _rebuild(self) -> None:
         """Lists every stored job again, after the broker's data went."""
@@ -52,31 +57,41 @@ class Reconciler:
         self._book.live.mark_built()
         log.info("index rebuilt", extra={"jobs": count})
 
-    def _resume_lost(self) -> list[str]:
-        # Between two steps of a worker a job is for a moment neither queued nor leased, so only
-        # one that two passes in a row find in that state is lost.
+    def _resume_lost(self, run_out: list[str]) -> list[str]:
+        # Between two steps of a worker a job is for a moment neither queued nor leased, so one in that
+        # state is lost if two passes in a row find it there, or if its lease ran out.
         tickets = self._book.tickets
-        for _ in range(tickets.forget_expired()):
-            self._book.tally.add(Event.LEASE_LOST)
+        expired = {job_of(lease) for lease in run_out if self._drop(lease)}
         held = set(tickets.waiting()) | tickets.leased()
-        suspects = self._book.live.active() - held
-        lost = sorted(suspects & self._suspects)
+        active = self._book.live.active()
+        for job_id in expired - active - held:  # it ended, and its worker died before it could say so
+            tickets.remove(job_id)
+        suspects = active - held
+        lost = sorted(suspects & (self._suspects | expired))
         self._suspects = suspects - set(lost)
         for job_id in lost:
             self._put_right(job_id)
         return lost
 
+    def _drop(self, lease: str) -> bool:
+        dropped = self._book.tickets.drop_lease(lease)
+        if dropped:
+            self._book.tally.add(Event.LEASE_LOST)
+        return dropped
+
     def _put_right(self, job_id: str) -> None:
+        self._book.tickets.remove(job_id)  # what is left of one that a dead worker had
         end = self._book.end_of(job_id)
         if end is not None:
             self._book.live.put_state(job_id, LiveState(status=end.status, attempt=end.attempt))
             return
         try:
             record = self._book.record(job_id)
-        except JobNotFound:
+        except JobDeleted:
             self._book.live.forget(job_id)
+            return
+        except JobNotFound:  # the storage does not know it; that may be the storage's fault
             return
         with about(**record.traces):
             log.warning("job had neither ticket nor worker; resumed")
-            self._book.tickets.drop_taken(job_id)
             self._book.resume(job_id)

@@ -1,6 +1,6 @@
 """The queue of tickets: an RQ job per attempt that names a job of ours and carries nothing else.
 
-RQ's started registry is the only lease. Its execution entries expire unless the worker renews them.
+RQ's started registry is the only lease. The reconciler drops entries that their worker does not renew.
 """
 
 import contextlib
@@ -47,6 +47,11 @@ def broker_errors() -> Iterator[None]:
         ) from error
 
 
+def job_of(lease: str) -> str:
+    """The id of the job that a lease is of."""
+    return lease.rpartition(":")[0]
+
+
 class TicketQueue:
     """Who waits, and who is being worked on."""
 
@@ -62,9 +67,10 @@ class TicketQueue:
             self.queue.enqueue_call(TASK, args=(job_id,), job_id=job_id, timeout=-1, result_ttl=0)
 
     def remove(self, job_id: str) -> None:
-        """Takes a job's ticket out of the queue."""
+        """Takes a job's ticket out of the queue, and what a worker that died left of it."""
         with broker_errors():
             self.queue.remove(job_id)
+            self._redis.lrem(self.queue.intermediate_queue_key, 0, job_id)
             self._redis.delete(Ticket.key_for(job_id))
 
     def waiting(self) -> list[str]:
@@ -83,33 +89,32 @@ class TicketQueue:
             return self.queue.get_job_position(job_id)
 
     def leased(self) -> set[str]:
-        """Ids of the jobs that a live worker holds."""
-        return {each.rpartition(":")[0] for each in self._leases()}
+        """Ids of the jobs that a worker holds, as far as anybody knows."""
+        return {job_of(lease) for lease in self.leases()}
 
     def other_lease(self, job_id: str, execution_id: str) -> bool:
         """Whether another execution than this one holds the job."""
         mine = f"{job_id}:{execution_id}"
-        return any(each.startswith(f"{job_id}:") and each != mine for each in self._leases())
+        return any(lease != mine and job_of(lease) == job_id for lease in self.leases())
 
-    def _leases(self) -> list[str]:
-        """Live entries of the started registry, each `job:execution`."""
+    def leases(self) -> dict[str, float]:
+        """Entries of the started registry, each `job:execution`, with a number that each renewal changes: the
+        time at which the lease runs out, by its worker's clock."""
         with broker_errors():
-            members = self._redis.zrangebyscore(self._started.key, time.time(), "+inf")
-        return [as_text(member) for member in members]  # type: ignore[arg-type]  # no scores were asked for
+            members = self._redis.zrange(self._started.key, 0, -1, withscores=True)
+        return {str(as_text(each[0])): float(each[1]) for each in members}  # type: ignore[arg-type]  # bytes
+
+    def renew(self, job_id: str, execution_id: str) -> None:
+        """Renews a lease, also one that the broker has forgotten."""
+        with broker_errors():
+            self._redis.zadd(self._started.key, {f"{job_id}:{execution_id}": time.time() + LEASE_SECONDS})
+
+    def drop_lease(self, lease: str) -> bool:
+        """Drops a lease that ran out; whether it was there."""
+        with broker_errors():
+            return bool(self._redis.zrem(self._started.key, lease))
 
     def lease_age(self) -> float:
         """Seconds since the least recently renewed lease was renewed; 0 when nobody holds one."""
-        with broker_errors():
-            members = self._redis.zrange(self._started.key, 0, 0, withscores=True)
-        # A lease is scored with the time at which it runs out.
-        return max((time.time() + LEASE_SECONDS - float(each[1]) for each in members), default=0.0)
-
-    def forget_expired(self) -> int:
-        """Drops leases that ran out; how many."""
-        with broker_errors():
-            return int(self._redis.zremrangebyscore(self._started.key, "-inf", time.time()))
-
-    def drop_taken(self, job_id: str) -> None:
-        """Drops a ticket that a worker died with between taking it and leasing it."""
-        with broker_errors():
-            self._redis.lrem(self.queue.intermediate_queue_key, 0, job_id)
+        ends = self.leases().values()
+        return max((time.time() + LEASE_SECONDS - end for end in ends), default=0.0)

@@ -23,10 +23,10 @@ def end_of(execution_id: str | None, status: JobStatus = JobStatus.SUCCEEDED) ->
     )
 
 
-def lease(redis: Redis, job_id: str, seconds: float = 8) -> None:
-    """As a worker does that has taken the job."""
+def lease(redis: Redis, job_id: str, clock_ahead_seconds: float = 0) -> None:
+    """As a worker does that has taken the job, or renews its lease."""
     redis.lrem("rq:queue:emserve", 0, job_id)
-    redis.zadd("rq:wip:emserve", {f"{job_id}:execution": time.time() + seconds})
+    redis.zadd("rq:wip:emserve", {f"{job_id}:execution": time.time() + clock_ahead_seconds + 8})
 
 
 def write(book: JobBook, job_id: str, execution_id: str) -> str:

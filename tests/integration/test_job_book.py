@@ -99,10 +99,42 @@ class TestReconciler:
     ) -> None:
         job_id = accept(book)
         book.begin(job_id, "execution", "worker")
-        lease(redis, job_id, seconds=-1)
-        reconciler.run_once()
-        assert reconciler.run_once() == [job_id]
+        lease(redis, job_id)
+        assert reconciler.run_once() == []
+        assert Reconciler(book, lease_seconds=0).run_once() == [job_id]
+        assert book.tickets.leased() == set()
         assert book.read(job_id).attempt == 2
+
+    def test_a_worker_that_died_with_a_job_that_need_not_run_again_leaves_no_ticket(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        ended, deleted, cancelled = (accept(book) for _ in range(3))
+        for job_id in (ended, deleted, cancelled):
+            lease(redis, job_id)
+        book.cancel(cancelled)
+        book.finish(ended, end_of("execution"))
+        book.delete(deleted)
+        assert reconciler.run_once() == []
+        assert redis.keys("rq:job:*")
+        assert Reconciler(book, lease_seconds=0).run_once() == [cancelled]
+        assert book.read(cancelled).status is JobStatus.CANCELLED
+        assert redis.keys("rq:job:*") == []
+
+    def test_a_storage_that_lost_its_jobs_makes_it_forget_none(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        job_id = accept(book)
+        redis.delete("rq:queue:emserve")
+        record = storage.read(book.store, storage.record_key(job_id))
+        assert record is not None
+        storage.remove(book.store, storage.record_key(job_id))  # as when its folder is not mounted
+        for _ in range(3):
+            reconciler.run_once()
+        assert book.live.active() == {job_id}
+        storage.create(book.store, storage.record_key(job_id), record)
+        reconciler.run_once()
+        reconciler.run_once()
+        assert book.tickets.waiting() == [job_id]
 
     def test_a_lost_job_whose_owner_cancelled_it_ends_cancelled(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
@@ -228,6 +260,19 @@ class TestAcceptance:
             with pytest.raises(JobNotFound):
                 book.read(record.id)
         assert storage.children(store, storage.JOBS) == []
+
+    def test_what_a_broker_heard_of_a_job_that_was_not_accepted_goes_later(
+        self, book: JobBook, reconciler: Reconciler, tmp_path: Path
+    ) -> None:
+        record = record_of()
+        absent = connect(f"unix://{tmp_path}/nowhere.sock")
+        with contextlib.closing(absent), pytest.raises(BrokerUnavailable):
+            JobBook(book.store, absent).accept(record)
+        # As when the connection broke between the command and its answer.
+        book.live.add(record, LiveState(status=JobStatus.QUEUED))
+        for _ in range(3):
+            reconciler.run_once()
+        assert book.live.active() == set()
 
     def test_without_a_broker_an_accepted_job_is_read_with_a_warning(
         self, book: JobBook, tmp_path: Path

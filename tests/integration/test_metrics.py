@@ -114,8 +114,8 @@ def test_a_worker_that_went_without_a_word_is_counted_once(workshop: Workshop, r
 
 def test_a_lease_that_ran_out_is_counted_once(workshop: Workshop, redis: Redis) -> None:
     before = _total(workshop, Event.LEASE_LOST)
-    redis.zadd("rq:wip:emserve", {"ghost:execution": time.time() - 1})
-    reconciler = Reconciler(workshop.book)
+    redis.zadd("rq:wip:emserve", {"ghost:execution": time.time()})
+    reconciler = Reconciler(workshop.book, lease_seconds=0)
     for _ in range(3):
         reconciler.run_once()
     assert _total(workshop, Event.LEASE_LOST) == before + 1
