@@ -6,13 +6,14 @@ hands out; how a job ends is decided here and stands in storage.
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import psutil
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq import Queue
 from rq.exceptions import DeserializationError
 from rq.executions import Execution
@@ -45,6 +46,7 @@ log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
+_REFUSED_SECONDS = 1.0
 _WORKER_TTL = 20  # seconds; RQ waits for a ticket 15 s less than this before it renews
 
 
@@ -75,6 +77,8 @@ class Limits:
 
 class Supervisor(Worker):
     """One per device slot."""
+
+    max_connection_wait_time = 2.0  # seconds; the longest pause before it looks for a lost broker again
 
     def __init__(self, name: str, redis: Redis, book: JobBook, child: WarmChild, limits: Limits) -> None:
         super().__init__(
@@ -109,6 +113,9 @@ class Supervisor(Worker):
     def unsubscribe(self) -> None:
         """Nothing was subscribed."""
 
+    def check_for_suspension(self, burst: bool) -> None:
+        """Nobody suspends workers, and asking would end this one whenever the broker is away."""
+
     def run_maintenance_tasks(self) -> None:
         """The reconciler puts lost jobs right; RQ's own rules would fail them."""
 
@@ -134,20 +141,27 @@ class Supervisor(Worker):
                 log.error("refused a ticket that cannot be read", extra={"ticket": ticket_id[:64]})
                 self._book.tally.add(Event.TICKET_REFUSED)
                 self.connection.lrem(self.queues[0].intermediate_queue_key, 0, ticket_id)
+            except ResponseError as error:  # MISCONF: its file cannot be written, so it moves no ticket
+                log.warning("the broker hands out nothing", extra={"reason": str(error)})
+                time.sleep(_REFUSED_SECONDS)
             else:
                 return taken
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # RQ types no pipeline
         if self._job_id is None and pipeline is None and self._stop_at is None:
             self._child.ensure_ready()  # one that died at rest must cost no job an attempt
-        super().heartbeat(timeout, pipeline)
         entry = WorkerEntry(
             name=self.name, device=self._device, job_id=self._job_id, loaded=self._child.loaded
         )
         try:
+            super().heartbeat(timeout, pipeline)
             self._fleet.renew(entry)
-        except BrokerUnavailable:
-            log.warning("the broker is away; working on")
+        except (RedisError, BrokerUnavailable) as error:
+            log.warning("the broker takes no sign of life; working on", extra={"reason": str(error)})
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:  # RQ types no pipeline
+        with suppress(RedisError):  # it is only shown
+            super().set_state(state, pipeline)
 
     def handle_warm_shutdown_request(self) -> None:
         self._stop_at = time.monotonic() + self._limits.shutdown_seconds
@@ -171,12 +185,24 @@ class Supervisor(Worker):
                 self._book.tally.add(Event.TICKET_REFUSED)
                 self._drop(job, queue)
                 return
-            execution = self.prepare_execution(job)
-            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-            self._job_id = job_id
-            self._attempt(job, execution)
-            self._job_id = None
+            try:
+                self._lease_and_attempt(job)
+            except (RedisError, BrokerUnavailable, StorageFull, StorageUnavailable) as error:
+                # A lease that could not be given up runs out, and the reconciler queues the job again.
+                log.warning("broker or storage went between two steps", extra={"reason": str(error)})
+            finally:
+                self._job_id = None
             self.set_state(WorkerStatus.IDLE)
+
+    def _lease_and_attempt(self, ticket: Ticket) -> None:
+        execution = self.prepare_execution(ticket)
+        try:
+            self.prepare_job_execution(ticket, remove_from_intermediate_queue=True)
+            self._job_id = ticket.id
+            self._attempt(ticket, execution)
+        except (StorageFull, StorageUnavailable):
+            self._release(ticket, execution)
+            raise
 
     # ---- an attempt -------------------------------------------------------------------------------
 
@@ -286,7 +312,8 @@ class Supervisor(Worker):
     def _renew(self, ticket: Ticket, execution: Execution) -> None:
         try:
             self.maintain_heartbeats(ticket, execution)
-        except RedisError as error:
+            self._book.tickets.renew(ticket.id, execution.id)
+        except (RedisError, BrokerUnavailable) as error:
             log.warning("cannot renew the lease; working on", extra={"reason": type(error).__name__})
 
     def _release(self, ticket: Ticket, execution: Execution) -> None:

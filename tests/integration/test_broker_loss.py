@@ -31,6 +31,7 @@ def test_jobs_are_readable_while_the_broker_is_away(service: RunningService, htt
     broker = service.part("broker")
     broker.suspend()
     try:
+        assert http.get("/livez").status_code == 200
         assert read(http, job_id).status.ended
     finally:
         broker.resume()
