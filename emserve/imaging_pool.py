@@ -31,6 +31,7 @@ from emserve.imaging import (
 from emserve.jobs import ImageHeader
 from emserve.logs import traces
 
+_STARTS = 3  # of processes that die before they are ready, how many are tried
 START_SECONDS = 60.0
 
 
@@ -222,17 +223,27 @@ class ImagingPool:
             self._on_death(doing)
 
     def _start(self) -> _ImagingProcess:
-        try:
-            process = self._starter.submit(_ImagingProcess, self._memory_bytes, self._cpu_seconds).result()
-        except (RuntimeError, OSError, _Ended) as error:  # RuntimeError: the starter is shut down
-            reason = "the service is stopping" if self._closed else str(error)
-            raise HelperDied(f"A process that reads and renders images did not start: {reason}.") from error
+        process = self._started()
         with self._lock:
             if not self._closed:
                 self._processes.add(process)
                 return process
         process.kill()
         raise HelperDied(_STOPPING)
+
+    def _started(self) -> _ImagingProcess:
+        """A process that is ready. One that dies on its way is nobody's fault, so others are tried."""
+        reason = ""
+        for _ in range(_STARTS):
+            try:
+                return self._starter.submit(_ImagingProcess, self._memory_bytes, self._cpu_seconds).result()
+            except _Ended as error:
+                reason = str(error)
+                self._mourn("rest")
+            except (RuntimeError, OSError) as error:  # RuntimeError: the starter is shut down
+                reason = "the service is stopping" if self._closed else str(error)
+                break
+        raise HelperDied(f"A process that reads and renders images did not start: {reason}.")
 
     def _give_back(self, process: _ImagingProcess) -> None:
         if process.is_alive:

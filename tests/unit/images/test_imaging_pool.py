@@ -136,6 +136,28 @@ def test_a_process_is_used_again_and_replaced_when_it_dies_between_requests(
     assert pool.process_ids != [first]
 
 
+def test_a_process_killed_while_it_starts_is_nobodys_fault_and_replaced(
+    small_pool: Callable[..., ImagingPool], folder: Path
+) -> None:
+    tifffile.imwrite(folder / "input", GREY)
+    others = set(psutil.Process().children())
+    killed: list[psutil.Process] = []
+
+    def kill_the_first() -> None:
+        deadline = time.monotonic() + 20
+        while not killed and time.monotonic() < deadline:
+            for process in set(psutil.Process().children()) - others:
+                process.kill()
+                killed.append(process)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    header = small_pool().call(inspection(folder), timeout_s=30)
+    killer.join()
+    assert killed
+    assert header.shape == [3, 4]
+
+
 def test_a_process_killed_in_mid_request_is_the_images_fault_and_replaced(
     small_pool: Callable[..., ImagingPool], folder: Path
 ) -> None:
