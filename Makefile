@@ -5,10 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # An index with another build of torch, such as https://download.pytorch.org/whl/cpu (no CUDA, 200 MB).
 TORCH_INDEX ?=
+# How long `make soak` takes, without the troubles before and the siege after; what it chooses by.
+MINUTES ?= 10
+SEED ?= 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format openapi bench train clean
+.PHONY: help run test check lint format openapi bench soak train clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +45,9 @@ openapi: $(VENV)/.dev ## Write openapi/openapi.json from the code
 
 bench: $(VENV)/.dev ## Measure against the plain methods, side by side
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev ## Torment a service for MINUTES (10), then look whether it kept every promise
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 train: $(VENV)/.dev ## Train the starter model anew on generated images (two hours on 2 cores)
 	$(BIN)/python -m training.pool training/runs/pool & \

@@ -34,6 +34,7 @@ def test_a_job_whose_child_is_killed_three_times_fails_as_lost(workshop: Worksho
     assert job.error.type == "urn:emserve:problem:job-lost"
     assert job.error.kind == "system"
     assert job_id not in workshop.book.tickets.waiting()
+    workshop.succeeded(workshop.submit(large_image(256)))
 
 
 def test_what_a_killed_child_wrote_is_cleared_and_its_attempt_stays_counted(

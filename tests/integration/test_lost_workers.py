@@ -32,7 +32,7 @@ def test_the_job_of_a_killed_worker_is_resumed_by_another_and_ends_once(workshop
             assert not end_key.exists()
             ended = workshop.succeeded(job_id)
 
-            assert waited < 20
+            assert waited < 15
             assert ended.attempt == 2
             assert job.started_at is not None
             assert _worker_of(workshop, job_id, attempt=2) == second.name

@@ -101,10 +101,10 @@ def test_every_make_target_is_explained() -> None:
     assert [name for name in names.split() if f"`make {name}`" not in text] == []
 
 
-@pytest.mark.parametrize("page", ["parity.md", "security.md"])
+@pytest.mark.parametrize("page", ["parity.md", "reliability.md", "security.md"])
 def test_the_tests_that_a_page_names_exist(page: str) -> None:
     code = "\n".join(path.read_text() for path in (_ROOT / "tests").rglob("test_*.py"))
-    there = {*re.findall(r"^def (test_\w+)", code, re.MULTILINE)}
+    there = {*re.findall(r"^ *def (test_\w+)", code, re.MULTILINE)}
     there |= {path.name for path in (_ROOT / "tests").rglob("test_*.py")}
     named = re.findall(r"`(test_[\w.]+)[`\[]", (_ROOT / "docs" / page).read_text())
     assert named
