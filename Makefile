@@ -8,7 +8,11 @@ TORCH_INDEX ?=
 # How long `make soak` takes, without the troubles before and the siege after; what it chooses by.
 MINUTES ?= 10
 SEED ?= 1
+# What make train trains: mitonet, nucleonet or dropnet.
+MODEL ?= mitonet
 export OMP_WAIT_POLICY := PASSIVE
+# The products of phantoms are small: on a busy machine two threads take several times as long as one.
+export OPENBLAS_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint format openapi bench soak train clean
@@ -49,11 +53,11 @@ bench: $(VENV)/.dev ## Measure against the plain methods, side by side
 soak: $(VENV)/.dev ## Torment a service for MINUTES (10), then look whether it kept every promise
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
-train: $(VENV)/.dev ## Train the starter model anew on generated images (two hours on 2 cores)
+train: $(VENV)/.dev ## Train a starter model anew on generated images; MODEL=nucleonet or dropnet trains another
 	$(BIN)/python -m training.pool training/runs/pool & \
-	$(BIN)/python -m training.train training/runs/starter --minutes 120 && wait
-	$(BIN)/python -m training.release training/runs/starter
-	$(BIN)/python -m training.score mitonet@starter
+	$(BIN)/python -m training.train training/runs/$(MODEL) --model $(MODEL) --minutes 120 && wait
+	$(BIN)/python -m training.release training/runs/$(MODEL) --model $(MODEL)
+	$(BIN)/python -m training.score $(MODEL)@starter
 
 clean: ## Remove the virtual environment; data stays
 	rm -rf $(VENV)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.starter import starter_card, starter_engine
 from benchmarks.table import Table
-from training.score import fresh_phantoms, segmented
+from training.score import fresh_phantoms, segmented, truth
 from workers.evaluation.overlaps import find_overlaps
 from workers.evaluation.summary import summarise
 
@@ -30,8 +30,8 @@ def measure_agreement(images: int) -> Agreement:
     for phantom in fresh_phantoms(card, images, first_seed=1):
         expected, found = segmented(phantom, exact, card), segmented(phantom, fast, card)
         between.append(find_overlaps(found, expected))
-        exactly.append(find_overlaps(expected, phantom.labels))
-        quickly.append(find_overlaps(found, phantom.labels))
+        exactly.append(find_overlaps(expected, truth(phantom, card)))
+        quickly.append(find_overlaps(found, truth(phantom, card)))
     scores = summarise(between)
     return Agreement(
         images=images,

@@ -1,5 +1,6 @@
 """Whether two label maps divide the same pixels in the same way, whatever their labels are called."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,21 @@ def agreement(first: Labels, second: Labels) -> float:
     A part of one map is paired with the part of the other that it shares most pixels with, one to one,
     the largest shares first.
     """
-    a, b = numbered(first).ravel(), numbered(second).ravel()
+    return _in_the_same_part(first.ravel(), second.ravel()) / first.size
+
+
+def foreground_agreement(pairs: Iterable[tuple[Labels, Labels]]) -> float:
+    """The same over several images, of the pixels that are foreground in either map."""
+    same = foreground = 0
+    for first, second in pairs:
+        either = (first > 0) | (second > 0)
+        same += _in_the_same_part(first[either], second[either])
+        foreground += int(either.sum())
+    return same / foreground
+
+
+def _in_the_same_part(first: Labels, second: Labels) -> int:
+    a, b = numbered(first), numbered(second)
     codes, shared = np.unique(a * (int(b.max()) + 1) + b, return_counts=True)
     taken_a: set[int] = set()
     taken_b: set[int] = set()
@@ -33,4 +48,4 @@ def agreement(first: Labels, second: Labels) -> float:
             taken_a.add(part_a)
             taken_b.add(part_b)
             same += count
-    return same / a.size
+    return same

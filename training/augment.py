@@ -9,14 +9,15 @@ from scipy import ndimage
 from torch.nn import functional
 
 from emserve.cards import Norms
+from training.phantoms import Phantom
 from training.phantoms.noise import FloatImage, smooth_noise
-from training.phantoms.scene import Phantom
+from training.starters import Starter
 
 NORMS = Norms(mean=0.57571, std=0.12765)
 """Those of the released models: an image from 0 to 1 becomes (image - mean) / std."""
 
-_ZOOM_RANGE = (0.35, 2.0)
-_ZOOM_CENTRE, _ZOOM_SPREAD = 0.85, 0.42  # of the logarithm's normal distribution
+_ZOOM_RANGE = (0.4, 2.4)  # around the model's own
+_ZOOM_SPREAD = 0.42  # of the logarithm's normal distribution
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,16 @@ class Crop:
     labels: NDArray[np.int32]
 
 
-def random_crop(rng: np.random.Generator, phantom: Phantom, side: int) -> Crop:
-    """A crop of `side` pixels, zoomed by 0.35 to 2, mirrored and turned, its grey levels disturbed."""
-    zoom = float(np.clip(_ZOOM_CENTRE * np.exp(_ZOOM_SPREAD * rng.standard_normal()), *_ZOOM_RANGE))
+def random_crop(rng: np.random.Generator, phantom: Phantom, starter: Starter, side: int) -> Crop:
+    """A crop of `side` pixels, zoomed around the model's scale, mirrored, turned, its greys disturbed."""
+    zoom = starter.zoom * float(np.clip(np.exp(_ZOOM_SPREAD * rng.standard_normal()), *_ZOOM_RANGE))
     height, width = phantom.image.shape
     span = min(round(side / zoom), height, width)
     top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
     window = (slice(top, top + span), slice(left, left + span))
     size = min(side, max(8, round(span * zoom)))
-    image, labels = _resize(rng, phantom.image[window], phantom.labels[window], size)
+    truth = phantom.truth.of(starter.structure)
+    image, labels = _resize(rng, phantom.image[window], truth[window], size)
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
     image, labels = np.rot90(image, turns), np.rot90(labels, turns)
     if mirrored:

@@ -1,6 +1,7 @@
 """A folder of phantoms that one process fills while another trains on it: `python -m training.pool`."""
 
 import os
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from training.phantoms import Phantom, make_phantom
+from training.phantoms import Phantom, Truth, make_phantom
 
 FIRST_SEED = 1_000_000  # seeds below are for evaluation, never for training
 _SHAPE = (576, 576)
@@ -30,7 +31,7 @@ def fill(folder: Path, count: int) -> None:
 def _write(path: Path, phantom: Phantom) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez(file, image=phantom.image, labels=phantom.labels, pixel_size_nm=phantom.pixel_size_nm)
+        np.savez(file, image=phantom.image, pixel_size_nm=phantom.pixel_size_nm, **asdict(phantom.truth))
     partial.rename(path)
 
 
@@ -53,15 +54,15 @@ class PhantomPool:
         self._draws += 1
         with np.load(self._paths[rng.integers(len(self._paths))]) as file:
             image: NDArray[np.uint8] = file["image"]
-            labels: NDArray[np.uint16] = file["labels"]
-            return Phantom(image, labels, float(file["pixel_size_nm"]))
+            truth = Truth(**{field.name: file[field.name] for field in fields(Truth)})
+            return Phantom(image, truth, float(file["pixel_size_nm"]))
 
 
 def main(
     folder: Annotated[Path, typer.Argument()] = Path("training/runs/pool"),
     count: Annotated[int, typer.Option(help="Number of phantoms")] = 3000,
 ) -> None:
-    """Make the phantoms that training draws from; about three a second on a core."""
+    """Make the phantoms that training draws from; about two a second on a core."""
     fill(folder, count)
 
 

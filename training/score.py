@@ -13,7 +13,7 @@ import typer
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
 from emserve.scores import Scores
-from training.phantoms import Phantom, make_phantom
+from training.phantoms import Phantom, Structure, make_phantom
 from training.pool import FIRST_SEED
 from workers.evaluation.overlaps import Labels, find_overlaps
 from workers.evaluation.summary import summarise
@@ -28,13 +28,18 @@ _SIDE = 512
 def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
     """Scores over `count` phantoms that no training saw, run as the service runs them by default."""
     phantoms = fresh_phantoms(card, count, first_seed)
-    return summarise([find_overlaps(segmented(p, engine, card), p.labels) for p in phantoms])
+    return summarise([find_overlaps(segmented(p, engine, card), truth(p, card)) for p in phantoms])
 
 
 def fresh_phantoms(card: ModelCard, count: int, first_seed: int) -> Iterator[Phantom]:
     """Phantoms that no training saw, with the pixel size that the weights of `card` are at home with."""
     for seed in range(first_seed, min(first_seed + count, FIRST_SEED)):
         yield make_phantom(seed, (_SIDE, _SIDE), card.native_pixel_size_nm)
+
+
+def truth(phantom: Phantom, card: ModelCard) -> Labels:
+    """The objects of `phantom` that the model of `card` is to find."""
+    return phantom.truth.of(Structure(card.class_names[1]))
 
 
 def segmented(phantom: Phantom, engine: Engine, card: ModelCard) -> Labels:

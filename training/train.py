@@ -1,4 +1,4 @@
-"""Trains a panoptic network on phantoms: `python -m training.train --minutes 60 RUN`."""
+"""Trains a panoptic network on phantoms: `python -m training.train RUN --model mitonet --minutes 60`."""
 
 import math
 import time
@@ -28,12 +28,14 @@ from training.losses import (
     point_loss,
 )
 from training.pool import PhantomPool
+from training.starters import STARTERS, Family, Starter
 from training.targets import make_targets
 from workers.models.panoptic import PanopticNetwork
 from workers.models.panoptic_deeplab import ImagePooling
 from workers.models.registry import build
 
 _KEEP_SECONDS = 120
+_EMPTY_PASSED_OVER = 0.6  # of crops without an object: rare objects are seen more often
 _FEWEST = 16  # phantoms; a training on fewer would learn them by heart before more come
 
 ARCHITECTURE = "panoptic_deeplab_pr"
@@ -68,14 +70,16 @@ class Recipe:
 class Crops(IterableDataset[tuple[Tensor, ...]]):
     """Crops without end: image (1, S, S) normalised, then the targets' four tensors."""
 
-    def __init__(self, pool: PhantomPool, side: int, seed: int) -> None:
-        self._pool, self._side, self._seed = pool, side, seed
+    def __init__(self, pool: PhantomPool, starter: Starter, side: int, seed: int) -> None:
+        self._pool, self._starter, self._side, self._seed = pool, starter, side, seed
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         worker = get_worker_info()
         rng = np.random.default_rng((self._seed, worker.id if worker else 0))
         while True:
-            crop = random_crop(rng, self._pool.draw(rng), self._side)
+            crop = random_crop(rng, self._pool.draw(rng), self._starter, self._side)
+            if not crop.labels.any() and rng.random() < _EMPTY_PASSED_OVER:
+                continue
             image = ((crop.image - NORMS.mean) / NORMS.std).astype(np.float32)
             targets = make_targets(crop.labels)
             arrays = (image[None], targets.semantic, targets.centre, targets.offset, targets.inside)
@@ -135,7 +139,9 @@ def learning_rate(recipe: Recipe, done: float) -> float:
     return recipe.peak_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
 
 
-def train(network: PanopticNetwork, pool: PhantomPool, recipe: Recipe, seed: int, run: Path) -> None:
+def train(
+    network: PanopticNetwork, pool: PhantomPool, starter: Starter, recipe: Recipe, seed: int, run: Path
+) -> None:
     """Trains `network` for the recipe's minutes; the running average of its weights is kept in `run`."""
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -149,7 +155,7 @@ def train(network: PanopticNetwork, pool: PhantomPool, recipe: Recipe, seed: int
     keep_depthwise_exact(network)
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
-    crops = Crops(pool, recipe.side, seed)
+    crops = Crops(pool, starter, recipe.side, seed)
     batches = iter(DataLoader(crops, batch_size=recipe.batch, num_workers=1, prefetch_factor=4))
     with _bar() as bar:
         task = bar.add_task("training", total=1.0, crops=0, loss=float("nan"))
@@ -188,6 +194,7 @@ def _bar() -> Progress:
 
 def main(
     run: Annotated[Path, typer.Argument(help="Folder that gets network.pt")],
+    model: Annotated[Family, typer.Option(help="What to segment")] = Family.MITONET,
     pool: Annotated[Path, typer.Option(help="Folder of phantoms")] = Path("training/runs/pool"),
     minutes: Annotated[float, typer.Option(help="How long to train")] = 60,
     seed: Annotated[int, typer.Option()] = 1,
@@ -197,14 +204,14 @@ def main(
     ] = None,
     peak_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 2e-3,
 ) -> None:
-    """Train the starter network on the phantoms in POOL; `training.pool` makes them meanwhile."""
+    """Train a starter network on the phantoms in POOL; `training.pool` makes them meanwhile."""
     if threads:
         torch.set_num_threads(threads)
     network = build(ARCHITECTURE, STARTER_CONFIG)
     if start is not None:
         network.load_state_dict(_weights(start))
     ignore_image_mean(network)
-    train(network, _filled(pool), Recipe(minutes, peak_rate=peak_rate), seed, run)
+    train(network, _filled(pool), STARTERS[model], Recipe(minutes, peak_rate=peak_rate), seed, run)
 
 
 def _weights(start: Path) -> dict[str, Tensor]:

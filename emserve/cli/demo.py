@@ -16,11 +16,13 @@ from emserve.cli.objects_table import objects_table
 from emserve.cli.programs import run_program
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
+from emserve.client.model_info import ModelInfo
 from emserve.client.stories import require_success
 from emserve.jobs import Job
 from emserve.scores import Scores
 
 _MAKE_SECONDS = 600.0
+_MITOCHONDRIA = "mito"
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ def demo(
     """
     files = DemoFiles(out)
     with Client(url) as client:
-        client.models()  # before anything is made, whether somebody is there to take it
+        class_name = _class_name(client.models(), model)  # asked before anything is made
         stderr().print(Text(f"Making an image of {size} x {size} pixels (seed {seed})", "dim"))
-        _make_phantom(files, seed, size)
+        _make_phantom(files, class_name, seed, size)
         job = _segment(client, files.image, model)
         client.save(job.id, "labels", files.labels)
         client.save(job.id, "objects", files.objects)
@@ -82,11 +84,18 @@ def demo(
     _show_files(console, files, job)
 
 
-def _make_phantom(files: DemoFiles, seed: int, size: int) -> None:
+def _class_name(models: list[ModelInfo], model: str) -> str:
+    """What the model segments; a model that the service does not know it will refuse itself."""
+    names = [info.class_names for info in models if model in {info.id, info.name}]
+    return next(iter(names[0].values()), _MITOCHONDRIA) if names else _MITOCHONDRIA
+
+
+def _make_phantom(files: DemoFiles, class_name: str, seed: int, size: int) -> None:
     files.folder.mkdir(parents=True, exist_ok=True)
+    kind = ["--structure", class_name]
     places = ["--out", str(files.image), "--truth", str(files.truth)]
     sizes = ["--seed", str(seed), "--size", str(size)]
-    run_program("training.phantoms", *places, *sizes, extra="worker", seconds=_MAKE_SECONDS)
+    run_program("training.phantoms", *places, *kind, *sizes, extra="worker", seconds=_MAKE_SECONDS)
 
 
 def _segment(client: Client, image: Path, model: str) -> Job:

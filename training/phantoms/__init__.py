@@ -1,6 +1,12 @@
 """Seeded electron-microscopy phantoms with exact instance labels."""
 
-from training.phantoms.canvas import Organelle
-from training.phantoms.scene import Phantom, make_phantom
+from training.phantoms.phantom import (
+    Phantom,
+    Structure,
+    Truth,
+    VolumePhantom,
+    make_phantom,
+    make_volume_phantom,
+)
 
-__all__ = ["Organelle", "Phantom", "make_phantom"]
+__all__ = ["Phantom", "Structure", "Truth", "VolumePhantom", "make_phantom", "make_volume_phantom"]

@@ -1,221 +1,250 @@
 """Mitochondria: where they lie, their double membrane, their cristae."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from training.phantoms.canvas import Canvas, Organelle
-from training.phantoms.noise import FloatImage, bump, smooth_noise, soft_step
-from training.phantoms.shapes import Field, Spine, Window, blob, join, measure, walk
+from training.phantoms.bodies import Body, Profile
+from training.phantoms.canvas import Canvas
+from training.phantoms.cells import Cells
+from training.phantoms.crowd import Crowd, area_seen
+from training.phantoms.growth import Arms, Sprouts, choose_headings, grow, join_arms, unit
+from training.phantoms.noise import FloatImage, Waves, soft_step
+from training.phantoms.organelle import Organelle
+from training.phantoms.shapes import Tube
+from training.phantoms.space import Frame
+from training.phantoms.tissue import Tissue
 
-_SMALLEST_PX = 40
-_LEAST_SHARE = 0.7  # of the wanted shape that must be free: more clipping makes shards
-_TRIES_PER_OBJECT = 3
+_MOST_CANDIDATES = 500
+_OVERSAMPLED = 4  # most points lie too close to a membrane
+_MEMBRANE_NM = 8.0
 
 
 @dataclass(frozen=True)
 class Habit:
-    """How the mitochondria of one phantom are built."""
+    """How the mitochondria of one specimen are built."""
 
     cristae: str
-    period_px: float
-    line_px: float
-    clustered: bool
-    tubular: float
-    """Share of long ones."""
+    period_nm: float
+    line_nm: float
+    gap_nm: float
+    """Between outer and inner membrane."""
     intermembrane: float
     """Brightness between the membranes, relative to the matrix."""
     membranes: float
     """How much of the stain's full strength the membranes take."""
+    packing: float
+    """Distance of neighbours in sums of their radii: below 1 they touch and flatten each other."""
+    spread: float
+    """Deviation of the logarithm of their widths."""
+    swollen: float
+    """Share with a pale matrix."""
 
 
-def place_mitochondria(canvas: Canvas) -> None:
-    """Fill the cytoplasm with mitochondria up to the style's crowding, at least one where any fits."""
-    habit = _draw_habit(canvas)
-    room = int(np.count_nonzero(canvas.kinds == Organelle.CYTOPLASM))
-    goal = canvas.style.crowding * room
-    radius = canvas.px(canvas.style.mitochondrion_nm) / 2
-    tries = int(6 + _TRIES_PER_OBJECT * goal / (4 * radius**2))
-    filled, last = 0, np.array([0.0, 0.0])
-    for _ in range(tries):
-        near = filled > 0 and habit.clustered and canvas.rng.random() < 0.7
-        centre = _pick_centre(canvas, last if near else None, radius)
-        if centre is None:
-            continue
-        area = _place_one(canvas, habit, centre)
-        filled, last = filled + area, centre if area else last
+@dataclass(frozen=True)
+class Mitochondrion:
+    """The look of one."""
+
+    habit: Habit
+    matrix: float
+    """Brightness."""
+    centre: NDArray[np.float64]
+    """(2,) y, x in nanometres, about which radial cristae stand."""
+    width_nm: float
+    direction: NDArray[np.float64] | None
+    """(3,) across which lamellar cristae lie; None where they lie across the length of a tube."""
+    period_nm: float
+    warp: Waves
+    warp_nm: float
+    gate: Waves
+    openness: float
+    """How much of the inside has cristae, about -1 to 1."""
+    reach: float
+    """How far cristae come in from the membrane, in half widths."""
+    spots: tuple[NDArray[np.float64], ...]
+    """Dense granules in the matrix: (3,) each."""
+
+    def paint(self, canvas: Canvas, profile: Profile) -> None:
+        tissue, habit, window = canvas.tissue, self.habit, profile.window
+        inner_nm = _MEMBRANE_NM + habit.gap_nm
+        inside = soft_step(profile.depth - np.float32(inner_nm), 0.8 * canvas.frame.pixel_nm)
+        tone = np.float32(self.matrix) + np.float32(0.7 * tissue.texture) * canvas.grain[window]
+        tone -= inside * np.float32(tissue.cristae) * self._cristae(canvas, profile)
+        tone += (1 - inside) * np.float32(habit.intermembrane)
+        self._dot(canvas, profile, tone)
+        outer = canvas.line(profile.depth, 0.5 * _MEMBRANE_NM, _MEMBRANE_NM, profile.tilt)
+        second = canvas.line(profile.depth, 0.5 * _MEMBRANE_NM + habit.gap_nm, _MEMBRANE_NM, profile.tilt)
+        membranes = np.maximum(outer, 0.9 * second) * np.float32(habit.membranes)
+        tone -= (tone - np.float32(tissue.membrane)) * membranes
+        patch = canvas.image[window]
+        patch += profile.opacity * (tone - patch)
+
+    def _cristae(self, canvas: Canvas, profile: Profile) -> FloatImage:
+        """How much of a crista each pixel holds, 0 to 1."""
+        frame, habit, window = canvas.frame, self.habit, profile.window
+        if habit.cristae == "plain":
+            return np.zeros(profile.depth.shape, np.float32)
+        y, x = frame.rows_nm(window[0]), frame.rows_nm(window[1])
+        gate = soft_step(self.gate.plane(canvas.z_nm, y, x) + np.float32(self.openness), 0.3)
+        gate *= soft_step(np.float32(self.reach * 0.5 * self.width_nm) - profile.depth, 0.12 * self.width_nm)
+        warp = np.float32(self.warp_nm) * self.warp.plane(canvas.z_nm, y, x)
+        if habit.cristae == "spotty":
+            rings = np.abs(self.warp.plane(canvas.z_nm, y, x) - np.float32(0.5))
+            return np.asarray(gate * soft_step(np.float32(0.25) - rings, 0.2), np.float32)
+        dy, dx = (y - self.centre[0])[:, None], (x - self.centre[1])[None, :]
+        if habit.cristae == "radial":
+            turns = max(3, round(np.pi * self.width_nm / self.period_nm))
+            phase = np.arctan2(dy, dx) / (2 * np.pi) * turns * self.period_nm + warp
+        elif self.direction is None:
+            phase = profile.along + warp
+        else:
+            phase = self.direction[1] * dy + self.direction[2] * dx + self.direction[0] * canvas.z_nm + warp
+        offset = np.abs((phase / self.period_nm) % 1 - 0.5) * self.period_nm
+        return gate * canvas.line(np.asarray(offset, np.float32), 0, 0.5 * habit.line_nm)
+
+    def _dot(self, canvas: Canvas, profile: Profile, tone: FloatImage) -> None:
+        rows, columns = profile.window
+        for z, y, x in self.spots:
+            row, column = int(canvas.px(y)) - rows.start, int(canvas.px(x)) - columns.start
+            near = abs(z - canvas.z_nm) < 25
+            if near and 1 <= row < tone.shape[0] - 1 and 1 <= column < tone.shape[1] - 1:
+                tone[row - 1 : row + 1, column - 1 : column + 1] -= np.float32(0.3)
+
+
+def place_mitochondria(
+    rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: Cells, crowd: Crowd
+) -> list[Body]:
+    """Mitochondria up to the tissue's crowding, as far as cells have room."""
+    habit = _draw_habit(rng, tissue)
+    points, widths = _draw_starts(rng, frame, tissue, habit)
+    place = cells.locate(points)
+    radii = np.minimum(0.5 * widths, 0.95 * place.room - 10)
+    fits = np.flatnonzero(radii > 0.32 * widths)[: len(points) // _OVERSAMPLED]
+    points, radii, cell = points[fits], radii[fits], place.cell[fits]
+    if not len(points):
+        return []
+    arms, branched = _grow_arms(rng, cells, tissue, points, radii)
+    bodies, filled, goal = [], 0.0, tissue.crowding * frame.area_um2 * 1e6
+    for index in range(len(points)):
+        which = [index, index + len(points)] + ([index + 2 * len(points)] if branched[index] else [])
+        clearance = rng.uniform(8, 40)
+        tube = join_arms(rng, arms, which, float(radii[index]), clearance)
+        if rng.random() < 0.08:
+            tube = _pinch(rng, tube)
+        if crowd.admit(tube, habit.packing):
+            filled += area_seen(tube, frame)
+            skin = _draw_skin(rng, tissue, habit, tube, float(cells.tone[cell[index]]))
+            bodies.append(Body(Organelle.MITOCHONDRION, tube, skin, int(cell[index]), clearance))
         if filled >= goal:
             break
+    return bodies
 
 
-def _draw_habit(canvas: Canvas) -> Habit:
-    rng = canvas.rng
-    # Without contrast and without cristae nothing would tell a mitochondrion from a vacuole.
-    dark = canvas.style.matrix < canvas.style.cytoplasm - 0.15
-    shares = [0.4, 0.15, 0.2, 0.25] if dark else [0.6, 0.2, 0.2, 0.0]
+def _draw_habit(rng: np.random.Generator, tissue: Tissue) -> Habit:
+    shares = [0.55, 0.3, 0.15, 0.0] if tissue.needs_cristae else [0.4, 0.15, 0.2, 0.25]
     return Habit(
         cristae=str(rng.choice(["lamellar", "radial", "spotty", "plain"], p=shares)),
-        period_px=max(3.0, canvas.px(rng.uniform(45, 110))),
-        line_px=max(0.8, canvas.px(rng.uniform(8, 16))),
-        clustered=bool(rng.random() < 0.4),
-        tubular=float(rng.choice([0.1, 0.35, 0.7])),
-        intermembrane=rng.uniform(0, 0.15),
-        membranes=rng.uniform(0.3 if dark else 0.7, 1),
+        period_nm=rng.uniform(38, 100),
+        line_nm=rng.uniform(8, 22),
+        gap_nm=rng.uniform(10, 22),
+        intermembrane=rng.uniform(0, 0.14),
+        membranes=rng.uniform(0.7 if tissue.faint else 0.35, 1),
+        packing=float(rng.choice([0.82, 0.95, 1.08])),
+        spread=rng.uniform(0.12, 0.4),
+        swollen=float(rng.choice([0.0, 0.05], p=[0.8, 0.2])),
     )
 
 
-def _pick_centre(
-    canvas: Canvas, near: NDArray[np.float64] | None, radius: float
-) -> NDArray[np.float64] | None:
-    """A point of the cytoplasm away from the cell's edge; None after some misses."""
-    height, width = canvas.shape
-    for _ in range(12):
-        if near is None:
-            point = canvas.rng.uniform((0, 0), (height, width))
-        else:
-            angle = canvas.rng.uniform(0, 2 * np.pi)
-            point = near + canvas.rng.uniform(1.8, 3) * radius * np.array([np.sin(angle), np.cos(angle)])
-        y, x = int(point[0]), int(point[1])
-        inside = 0 <= y < height and 0 <= x < width
-        if inside and canvas.kinds[y, x] == Organelle.CYTOPLASM and canvas.edge[y, x] > 0.35 * radius:
-            return point
-    return None
-
-
-def _draw_shape(canvas: Canvas, habit: Habit, centre: NDArray[np.float64]) -> tuple[Spine, Spine | None]:
-    """The spine and, for some, a branch."""
-    rng = canvas.rng
-    radius = 0.5 * canvas.px(canvas.style.mitochondrion_nm) * float(np.exp(rng.normal(0, 0.28)))
-    if rng.random() > habit.tubular:
-        return blob(rng, centre, radius, 1.8), None
-    radius *= rng.uniform(0.5, 0.95)
-    spine = walk(rng, centre, _heading(canvas, centre, 3 * radius), radius * rng.uniform(3, 14), radius)
-    if rng.random() > 0.12:
-        return spine, None
-    root = spine.points[len(spine.points) // 2]
-    heading = rng.uniform(0, 2 * np.pi)
-    length = radius * rng.uniform(2.5, 5)
-    tip = root + 0.5 * length * np.array([np.sin(heading), np.cos(heading)])
-    return spine, walk(rng, tip, heading, length, 0.85 * radius)
-
-
-def _heading(canvas: Canvas, centre: NDArray[np.float64], reach: float) -> float:
-    """The direction in which the cell runs at `centre`, with some scatter."""
-    rng = canvas.rng
-    angles = rng.uniform(0, np.pi, 6)
-    best, best_room = float(angles[0]), -1.0
-    limit = np.array(canvas.shape) - 1
-    for angle in angles:
-        step = reach * np.array([np.sin(angle), np.cos(angle)])
-        ends = np.clip([centre + step, centre - step], 0, limit).astype(int)
-        room = float(canvas.edge[ends[:, 0], ends[:, 1]].sum())
-        if room > best_room:
-            best, best_room = float(angle), room
-    return best
-
-
-def _place_one(canvas: Canvas, habit: Habit, centre: NDArray[np.float64]) -> int:
-    """Paint one mitochondrion if it fits; gives its area, 0 when it does not."""
-    spine, branch = _draw_shape(canvas, habit, centre)
-    margin = 0.3 * float(spine.radii.max()) + 3
-    both = (
-        spine
-        if branch is None
-        else Spine(np.vstack([spine.points, branch.points]), np.concatenate([spine.radii, branch.radii]))
+def _draw_starts(
+    rng: np.random.Generator, frame: Frame, tissue: Tissue, habit: Habit
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, 3) points and (n,) widths of more mitochondria than will fit."""
+    width = tissue.mitochondrion_nm
+    elongation = 1 + tissue.tubular * 0.5 * tissue.length * (1 - 0.6 * tissue.tilted)
+    goal = tissue.crowding * frame.area_um2 * 1e6 / (0.8 * width**2 * elongation)
+    layers = 1 + frame.extent_nm[0] / width
+    count = _OVERSAMPLED * int(
+        np.clip(10 + 4 * goal * layers, 20, frame.most(_MOST_CANDIDATES) * min(layers, 6))
     )
-    window = both.window(canvas.shape, margin)
-    if window is None:
-        return 0
-    field = measure(spine, window)
-    if branch is not None:
-        field = join(field, measure(branch, window))
-    mask = _fit(canvas, field, window, centre)
-    if mask is None:
-        return 0
-    _paint(canvas, habit, field, window, mask)
-    canvas.claim(window, mask, Organelle.MITOCHONDRION)
-    return int(mask.sum())
+    points = frame.scatter(rng, count, 0.3 * width)
+    beside = np.flatnonzero(rng.random(count - 1) < tissue.clustered) + 1
+    for index in beside:
+        points[index] = points[index - 1] + width * rng.uniform(0.9, 1.5) * unit(
+            rng.standard_normal(3) * (0.3, 1, 1)
+        )
+    return points, width * np.exp(rng.normal(0, habit.spread, count))
 
 
-def _fit(
-    canvas: Canvas, field: Field, window: Window, centre: NDArray[np.float64]
-) -> NDArray[np.bool_] | None:
-    """The pixels that the shape may take: its own cell, nothing occupied; None if little is left."""
-    rng = canvas.rng
-    radius = max(float(field.depth.max()), 1.0)
-    wobble = rng.uniform(0.03, 0.16) * radius
-    wanted = field.depth + wobble * smooth_noise(rng, field.depth.shape, max(3, 0.9 * radius)) > 0
-    cell = canvas.cells[int(centre[0]), int(centre[1])]
-    free = (canvas.kinds[window] == Organelle.CYTOPLASM) & (canvas.cells[window] == cell)
-    free &= canvas.edge[window] > canvas.px(rng.uniform(15, 60))
-    gap = int(rng.choice([0, 1, 2, 4], p=[0.15, 0.35, 0.25, 0.25]))
-    if gap:
-        taken = canvas.kinds[window] > Organelle.MYELIN
-        free &= ~ndimage.binary_dilation(taken, iterations=gap)
-    # Clipping leaves corners; a smoothed outline has none.
-    rounded = ndimage.gaussian_filter((wanted & free).astype(np.float32), max(0.8, 0.22 * radius)) > 0.5
-    mask = rounded & free
-    pieces, count = ndimage.label(mask)
-    if count == 0:
-        return None
-    sizes = np.bincount(pieces.ravel())[1:]
-    if sizes.max() < max(_SMALLEST_PX, _LEAST_SHARE * np.count_nonzero(wanted)):
-        return None
-    return np.asarray(pieces == sizes.argmax() + 1)
+def _grow_arms(
+    rng: np.random.Generator,
+    cells: Cells,
+    tissue: Tissue,
+    points: NDArray[np.float64],
+    radii: NDArray[np.float64],
+) -> tuple[Arms, NDArray[np.bool_]]:
+    """Two arms for each, forward then backward, and a third for those that are branched."""
+    n = len(points)
+    long = rng.random(n) < tissue.tubular
+    ratio = np.where(long, tissue.length * np.exp(rng.normal(0, 0.4, n)), rng.uniform(0.05, 1.2, n))
+    thin = np.where(long, rng.uniform(0.6, 1, n), 1)
+    radii *= thin
+    headings = choose_headings(rng, cells, points, 3 * radii, tissue.tilted)
+    aside = unit(rng.standard_normal((n, 3)) * (tissue.tilted, 1, 1))
+    branched = long & (rng.random(n) < 0.14)
+    share = rng.uniform(0.2, 0.8, n)
+    lengths = 2 * radii * ratio
+    sprouts = Sprouts(
+        np.concatenate([points, points, points[branched]]),
+        np.concatenate([headings, -headings, aside[branched]]),
+        np.concatenate([lengths * share, lengths * (1 - share), 0.4 * lengths[branched]]),
+        np.concatenate([radii, radii, radii[branched]]),
+    )
+    arms = grow(rng, cells, sprouts, rng.uniform(0.12, 0.4), max(tissue.tilted, 0.15))
+    return _spread_third(arms, branched), branched
 
 
-def _paint(canvas: Canvas, habit: Habit, field: Field, window: Window, mask: NDArray[np.bool_]) -> None:
-    """Outer membrane, gap, inner membrane, matrix with cristae."""
-    rng, style = canvas.rng, canvas.style
-    # Beyond the image's edge the object goes on: padding by its own pixels keeps a membrane away from there.
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1].astype(np.float32)
-    width = max(0.7, canvas.px(rng.uniform(7, 11)))
-    gap = canvas.px(rng.uniform(12, 24))
-    around = float(canvas.image[window][mask].mean()) - style.cytoplasm
-    matrix = style.matrix + 0.6 * around + rng.normal(0, 0.025)
-    tone = matrix + 0.7 * style.texture * smooth_noise(rng, mask.shape, rng.uniform(1, 3))
-    tone += 0.03 * smooth_noise(rng, mask.shape, max(3.0, 0.5 * float(depth.max())))
-    inner = soft_step(depth - width - gap, 1.0)
-    tone -= inner * style.cristae * _cristae(canvas, habit, field, depth)
-    tone += (1 - inner) * habit.intermembrane
-    membranes = np.maximum(bump(depth, 0.8 * width, width), 0.9 * bump(depth, 0.8 * width + gap, width))
-    tone -= (tone - style.membrane) * membranes * habit.membranes
-    canvas.image[window][mask] = tone[mask]
+def _spread_third(arms: Arms, branched: NDArray[np.bool_]) -> Arms:
+    """Third arms at the rows of their tubes, so that row i + 2 n is the third arm of tube i."""
+    n = len(branched)
+    rows = np.zeros(n, np.intp)
+    rows[branched] = 2 * n + np.arange(np.count_nonzero(branched))
+    order = np.concatenate([np.arange(2 * n), rows])
+    return Arms(arms.points[order], arms.room[order], arms.count[order])
 
 
-def _cristae(canvas: Canvas, habit: Habit, field: Field, depth: FloatImage) -> FloatImage:
-    """How much of a crista each pixel holds, 0 to 1."""
-    rng, shape = canvas.rng, depth.shape
-    if habit.cristae == "plain":
-        return np.zeros(shape, np.float32)
-    period, line = habit.period_px * rng.uniform(0.85, 1.2), habit.line_px
-    gate = soft_step(smooth_noise(rng, shape, max(3.0, 2.2 * period)) + rng.uniform(-0.3, 0.9), 0.3)
-    if habit.cristae == "spotty":
-        spots = smooth_noise(rng, shape, max(1.5, 0.5 * period))
-        return np.asarray(gate * soft_step(np.float32(0.4) - np.abs(spots), 0.25), np.float32)
-    warp = rng.uniform(0.2, 0.6) * period * smooth_noise(rng, shape, max(3.0, 1.5 * period))
-    if habit.cristae == "lamellar":
-        phase = field.along + warp
-        # Blobs have no length to speak of: their cristae run across the window instead.
-        if float(field.along.max()) < 3 * period:
-            phase = phase + _ramp(rng, shape)
-    else:
-        phase = _angle(depth) * float(depth.max()) + warp
-        gate = gate * soft_step(0.75 * float(depth.max()) - depth, 2.0)
-    offset = np.abs((phase / period) % 1 - 0.5) * period
-    return np.asarray(gate * bump(offset.astype(np.float32), 0, line), np.float32)
+def _pinch(rng: np.random.Generator, tube: Tube) -> Tube:
+    """A mitochondrion that divides: narrow where its arms begin, if it is long enough there."""
+    first = np.all(tube.starts == tube.starts[0], axis=1)
+    length = np.linalg.norm(tube.ends - tube.starts, axis=1)[first].min()
+    radii = tube.radii.copy()
+    radii[first, 0] = np.maximum(radii[first, 0] * rng.uniform(0.35, 0.6), radii[first, 1] - 0.6 * length)
+    radii[first, 0] = radii[first, 0].max()
+    return replace(tube, radii=radii)
 
 
-def _ramp(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatImage:
-    angle = rng.uniform(0, np.pi)
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return np.asarray(np.sin(angle) * y + np.cos(angle) * x, np.float32)
-
-
-def _angle(depth: FloatImage) -> FloatImage:
-    """Angle of each pixel around the deepest one, in radians."""
-    deepest = np.unravel_index(int(depth.argmax()), depth.shape)
-    y, x = np.mgrid[: depth.shape[0], : depth.shape[1]].astype(np.float32)
-    return np.asarray(np.arctan2(y - deepest[0], x - deepest[1]), np.float32)
+def _draw_skin(
+    rng: np.random.Generator, tissue: Tissue, habit: Habit, tube: Tube, tone: float
+) -> Mitochondrion:
+    matrix = tissue.cytoplasm + 0.6 * tone - tissue.contrast + rng.normal(0, 0.025)
+    if rng.random() < habit.swollen:
+        matrix += 0.6 * tissue.contrast
+    width = 2 * float(tube.radii.max())
+    length = float(np.ptp(tube.travelled)) + float(np.linalg.norm(tube.ends[-1] - tube.starts[-1]))
+    period = habit.period_nm * rng.uniform(0.85, 1.2)
+    points, radii = tube.samples()
+    spots = rng.integers(len(points), size=rng.poisson(1.5) if rng.random() < 0.2 else 0)
+    return Mitochondrion(
+        habit=habit,
+        matrix=matrix,
+        centre=points.mean(axis=0)[1:],
+        width_nm=width,
+        direction=None if length > 1.5 * width else unit(rng.standard_normal(3)),
+        period_nm=period,
+        warp=Waves.draw(rng, 1.6 * period, 12),
+        warp_nm=rng.uniform(0.15, 0.5) * period,
+        gate=Waves.draw(rng, rng.uniform(0.7, 2.5) * period, 16),
+        openness=rng.uniform(-0.2, 1.0),
+        reach=float(rng.choice([0.5, 0.8, 2.0])),
+        spots=tuple(points[spot] + 0.5 * radii[spot] * rng.uniform(-1, 1, 3) for spot in spots),
+    )

@@ -1,147 +1,193 @@
-"""Cells: their outlines, membranes, myelin, nuclei, cytoplasm."""
+"""What one specimen is like: how large, how many, how dark."""
+
+from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import KDTree
 
-from training.phantoms.canvas import Canvas, Organelle, Style
-from training.phantoms.noise import FloatImage, bump, smooth_noise, soft_step
+Range = tuple[float, float]
 
-_GRID = 2  # cells are laid out on every second pixel; membranes hide the steps
-_NEIGHBOURS = 4
+_FAINT = 0.14
+_LARGE_NM = 420.0
+_COARSE_NM = 11.5
 
 
-def lay_out_cells(rng: np.random.Generator, shape: tuple[int, int], style: Style) -> Canvas:
-    """An empty canvas whose pixels know their cell and how far its boundary is."""
-    diameter = style.px(style.cell_nm)
-    coarse = (-(-shape[0] // _GRID), -(-shape[1] // _GRID))
-    points = _warped_grid(rng, coarse, diameter / _GRID)
-    low, high = points.min(axis=0) - diameter / _GRID, points.max(axis=0) + diameter / _GRID
-    count = max(_NEIGHBOURS + 2, int(np.prod(high - low) / (diameter / _GRID) ** 2))
-    seeds = rng.uniform(low, high, (count, 2))
-    # Seeds of one cell together make outlines that are not convex.
-    owner = np.arange(1, count + 1)
-    merged = rng.random(count) < 0.25
-    neighbours = np.asarray(KDTree(seeds).query(seeds[merged], k=2)[1])
-    owner[merged] = owner[neighbours[:, 1]]
-    ids, edge = _nearest_cells(points, seeds, owner)
-    ids_full = ids.reshape(coarse).repeat(_GRID, 0).repeat(_GRID, 1)[: shape[0], : shape[1]]
-    edge_full = ndimage.zoom(edge.reshape(coarse), _GRID, order=1)[: shape[0], : shape[1]] * _GRID
-    return Canvas(
-        style=style,
-        rng=rng,
-        image=np.full(shape, style.cytoplasm, np.float32),
-        cells=np.ascontiguousarray(ids_full, np.int32),
-        edge=np.asarray(edge_full, np.float32),
-        kinds=np.zeros(shape, np.uint8),
-        instances=np.zeros(shape, np.int32),
-    )
+@dataclass(frozen=True)
+class Tissue:
+    """One specimen and its stain. Brightness runs from 0 (stained) to 1 (resin)."""
+
+    cytoplasm: float
+    """Brightness of the cytoplasm."""
+    membrane: float
+    """Brightness of membranes."""
+    contrast: float
+    """How much darker than the cytoplasm the mitochondrial matrix is."""
+    cristae: float
+    """How much darker than the matrix cristae are."""
+    texture: float
+    """Deviation of the cytoplasm's grain."""
+    section_nm: float
+    """Thickness that a slice shows at once: what is cut at a slant is smeared over it."""
+    cell_nm: float
+    """Median diameter of cells and processes."""
+    stretch: float
+    """How much longer than thick they are."""
+    outside: float
+    """Share of cells that are empty: lumen, resin."""
+    glia_nm: float
+    """How much what lies between cells swells."""
+    myelin: float
+    """Share of cells in a sheath."""
+    nuclei: float
+    """Chance that the field was chosen for a nucleus."""
+    nucleus_nm: float
+    """Median radius of nuclei."""
+    mitochondrion_nm: float
+    """Median width of mitochondria."""
+    tubular: float
+    """Share of mitochondria that are long."""
+    length: float
+    """Length of the long ones, in widths."""
+    tilted: float
+    """0: long mitochondria lie in the slice; 1: in any direction."""
+    crowding: float
+    """Fraction of the cytoplasm that mitochondria aim to fill."""
+    clustered: float
+    """Share of mitochondria that lie beside another."""
+    granules: float
+    """Per square micrometre, as all numbers below."""
+    droplets: float
+    vacuoles: float
+    vesicles: float
+    reticulum: float
+    """Strength, 0 to 1, as all below."""
+    wraps: float
+    """Reticulum around mitochondria."""
+    glycogen: float
+
+    @property
+    def faint(self) -> bool:
+        """Whether mitochondria are hardly darker than the cytoplasm: then their membranes must tell."""
+        return self.contrast < _FAINT
+
+    @property
+    def needs_cristae(self) -> bool:
+        """Whether a mitochondrion without cristae would be a vacuole or, when large, a lipid droplet."""
+        return self.faint or self.mitochondrion_nm > _LARGE_NM
 
 
-def _warped_grid(rng: np.random.Generator, coarse: tuple[int, int], diameter: float) -> FloatImage:
-    """(H·W, 2) coordinates, bent and stretched so that processes run along a direction."""
-    yx = np.indices(coarse).astype(np.float32)  # (2, H, W)
-    amplitude = rng.uniform(0.12, 0.4) * diameter
-    yx += amplitude * np.stack([smooth_noise(rng, coarse, 0.7 * diameter) for _ in range(2)])
-    yx += 0.06 * diameter * np.stack([smooth_noise(rng, coarse, 0.2 * diameter) for _ in range(2)])
-    angle, stretch = rng.uniform(0, np.pi), np.exp(rng.uniform(0, 1.0))
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    turned = np.diag([np.sqrt(stretch), 1 / np.sqrt(stretch)]) @ turn @ yx.reshape(2, -1)
-    return np.asarray(turned.T, np.float32)
+@dataclass(frozen=True)
+class Habitat:
+    """From where to where the values of a kind of tissue reach; the fields are those of `Tissue`."""
+
+    cytoplasm: Range = (0.56, 0.82)
+    membrane: Range = (0.1, 0.34)
+    contrast: Range = (0.1, 0.36)
+    cristae: Range = (0.05, 0.3)
+    texture: Range = (0.01, 0.06)
+    section_nm: Range = (10, 70)
+    cell_nm: Range = (500, 4500)
+    stretch: Range = (1, 2.5)
+    outside: Range = (0, 0.07)
+    glia_nm: Range = (-150, 100)
+    myelin: Range = (-0.1, 0.04)
+    nuclei: Range = (0, 0.9)
+    nucleus_nm: Range = (1100, 3800)
+    mitochondrion_nm: Range = (180, 800)
+    tubular: Range = (0.1, 0.8)
+    length: Range = (3, 14)
+    tilted: Range = (0, 1)
+    crowding: Range = (0.04, 0.3)
+    clustered: Range = (0, 0.7)
+    granules: Range = (-0.2, 1.0)
+    droplets: Range = (-0.15, 0.35)
+    vacuoles: Range = (-0.1, 0.6)
+    vesicles: Range = (-8, 16)
+    reticulum: Range = (0, 0.9)
+    wraps: Range = (-0.6, 0.8)
+    glycogen: Range = (-0.6, 0.5)
 
 
-def _nearest_cells(
-    points: FloatImage, seeds: NDArray[np.float64], owner: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], FloatImage]:
-    """Cell of each point and the distance to the bisector towards the nearest other cell."""
-    distance, index = (np.asarray(each) for each in KDTree(seeds).query(points, k=_NEIGHBOURS))
-    ids = owner[index]  # (N, k)
-    other = np.argmax(ids != ids[:, :1], axis=1)
-    rows = np.arange(len(points))
-    span = np.linalg.norm(seeds[index[:, 0]] - seeds[index[rows, other]], axis=1)
-    edge = (distance[rows, other] ** 2 - distance[:, 0] ** 2) / (2 * span + 1e-6)
-    edge[other == 0] = distance[other == 0, -1]
-    return ids[:, 0], np.asarray(edge, np.float32)
+_NEUROPIL = Habitat(
+    cytoplasm=(0.64, 0.84),
+    membrane=(0.14, 0.36),
+    contrast=(0.2, 0.46),
+    cristae=(0.02, 0.15),
+    section_nm=(15, 90),
+    texture=(0.02, 0.07),
+    cell_nm=(350, 1300),
+    stretch=(1.5, 5),
+    outside=(-0.04, 0.04),
+    glia_nm=(0, 350),
+    myelin=(-0.03, 0.06),
+    nuclei=(0, 0.55),
+    mitochondrion_nm=(170, 380),
+    tubular=(0.4, 0.95),
+    length=(4, 20),
+    crowding=(0.08, 0.24),
+    granules=(0, 0.8),
+    droplets=(-0.25, 0.1),
+    vesicles=(0, 25),
+    reticulum=(-0.3, 0.5),
+    wraps=(-1.5, 0.3),
+    glycogen=(-2, 0.3),
+)
+_GLAND = Habitat(
+    contrast=(0.04, 0.22),
+    cristae=(0.1, 0.28),
+    cell_nm=(3500, 12000),
+    stretch=(1, 1.6),
+    myelin=(-1, -1),
+    mitochondrion_nm=(400, 1100),
+    tubular=(0, 0.35),
+    length=(2, 6),
+    crowding=(0.15, 0.5),
+    droplets=(-0.1, 0.5),
+    wraps=(0, 1),
+    glycogen=(-0.3, 0.8),
+)
+_CULTURE = Habitat(
+    cytoplasm=(0.55, 0.75),
+    contrast=(0.1, 0.3),
+    cell_nm=(3000, 15000),
+    outside=(0, 0.15),
+    myelin=(-1, -1),
+    nuclei=(0.3, 1),
+    nucleus_nm=(2500, 5500),
+    mitochondrion_nm=(190, 450),
+    tubular=(0.4, 0.95),
+    length=(4, 22),
+    crowding=(0.04, 0.15),
+    vacuoles=(0, 0.8),
+    reticulum=(0.2, 0.9),
+)
+_FATTY = Habitat(cell_nm=(2500, 9000), droplets=(0.1, 0.6), myelin=(-1, -1), nuclei=(0.2, 0.9))
+_HABITATS = (_NEUROPIL, _GLAND, _CULTURE, _FATTY, Habitat())
+_SHARES = (0.32, 0.22, 0.16, 0.1, 0.2)
+_LOGARITHMIC = {"cell_nm", "nucleus_nm", "mitochondrion_nm", "length", "section_nm", "stretch"}
 
 
-def paint_cytoplasm(canvas: Canvas) -> None:
-    """Give each cell its own brightness and grain; some are lumen or resin."""
-    rng, style = canvas.rng, canvas.style
-    count = int(canvas.cells.max()) + 1
-    base = rng.normal(style.cytoplasm, 0.05, count)
-    base[rng.random(count) < 0.12] -= rng.uniform(0.05, 0.2)
-    empty = rng.random(count) < rng.choice([0.0, 0.03, 0.12])
-    base[empty] = rng.uniform(0.88, 1.0)
-    outside = empty[canvas.cells]
-    canvas.kinds[outside] = Organelle.OUTSIDE
-    grain = style.texture * smooth_noise(rng, canvas.shape, rng.uniform(1.0, 3.5))
-    clouds = rng.uniform(0, 0.05) * smooth_noise(rng, canvas.shape, canvas.px(rng.uniform(100, 400)))
-    canvas.image[:] = base.astype(np.float32)[canvas.cells] + np.where(outside, 0.3, 1) * (grain + clouds)
+def draw_tissue(rng: np.random.Generator, pixel_nm: float) -> Tissue:
+    """A specimen: a kind of tissue, and values out of its ranges. Below zero a range means: none.
+
+    Pixels too coarse for cristae and double membranes get a stain that tells mitochondria by their darkness.
+    """
+    habitat = _HABITATS[rng.choice(len(_HABITATS), p=_SHARES)]
+    values = {each.name: _draw(rng, each.name, getattr(habitat, each.name)) for each in fields(Tissue)}
+    # Some stains leave the matrix as bright as the cytoplasm or brighter: cristae and membranes tell then.
+    if rng.random() < 0.06:
+        values["contrast"] = rng.uniform(-0.12, 0.05)
+    if pixel_nm > _COARSE_NM:
+        values["contrast"] = max(values["contrast"], rng.uniform(_FAINT, 0.3))
+    if values["mitochondrion_nm"] > _LARGE_NM:
+        values["cristae"] = max(values["cristae"], rng.uniform(0.1, 0.25))
+    if values["contrast"] < _FAINT:
+        values["cristae"] = max(values["cristae"], rng.uniform(0.14, 0.32))
+        values["membrane"] = min(values["membrane"], values["cytoplasm"] - 0.32)
+    values["contrast"] = min(values["contrast"], values["cytoplasm"] - values["membrane"] - 0.02)
+    return Tissue(**values)
 
 
-def paint_membranes(canvas: Canvas) -> None:
-    """Two dark lines between cells, in places cut at a slant and smeared."""
-    rng = canvas.rng
-    width = max(0.7, canvas.px(rng.uniform(7, 12)))
-    gap = canvas.px(rng.choice([4, 10, 20, 45], p=[0.3, 0.4, 0.2, 0.1]))
-    slant = np.clip(smooth_noise(rng, canvas.shape, canvas.px(350)) - 0.8, 0, 2)
-    smear = 1 + slant * rng.uniform(1, 5)
-    depth = (canvas.image - canvas.style.membrane) / np.sqrt(smear)
-    line = bump((canvas.edge - gap / 2 - width) / smear, 0, width)
-    canvas.image -= depth * line
-    between = soft_step(gap / 2 - canvas.edge)
-    canvas.image += between * 0.5 * (rng.uniform(0.6, 1.0) - canvas.image)
-
-
-def wrap_in_myelin(canvas: Canvas) -> None:
-    """Thick dark sheaths around a few cells; the cell inside shrinks by the sheath."""
-    rng = canvas.rng
-    for cell in rng.permutation(np.unique(canvas.cells))[: rng.integers(1, 4)]:
-        thickness = canvas.px(rng.uniform(80, 300))
-        inside = canvas.cells == cell
-        if canvas.edge[inside].max() < 1.5 * thickness:
-            continue
-        sheath = inside & (canvas.edge < thickness)
-        lamellae = 0.12 * np.cos(2 * np.pi * canvas.edge / max(2.5, canvas.px(rng.uniform(12, 30))))
-        tone = rng.uniform(0.05, 0.3) + lamellae + 0.04 * smooth_noise(rng, canvas.shape, 6)
-        canvas.image[sheath] = tone[sheath]
-        canvas.kinds[sheath] = Organelle.MYELIN
-        canvas.edge[inside] = np.maximum(canvas.edge[inside] - thickness, 0)
-
-
-def place_nucleus(canvas: Canvas) -> FloatImage:
-    """Carve a cell with a nucleus out of the tissue; gives the distance into the nucleus, in pixels."""
-    rng, (height, width) = canvas.rng, canvas.shape
-    radius = canvas.px(rng.uniform(1200, 3500))
-    centre = rng.uniform(-0.1, 1.1, 2) * (height, width)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    angle, squeeze = rng.uniform(0, np.pi), rng.uniform(0.55, 1)
-    along = np.cos(angle) * (y - centre[0]) + np.sin(angle) * (x - centre[1])
-    across = (np.cos(angle) * (x - centre[1]) - np.sin(angle) * (y - centre[0])) / squeeze
-    wobble = 0.1 * radius * smooth_noise(rng, canvas.shape, 0.5 * radius)
-    depth = squeeze * (radius - np.hypot(along, across)) + wobble
-    rim = canvas.px(rng.uniform(200, 1500))
-    mine = depth > -rim
-    canvas.cells[mine] = canvas.cells.max() + 1
-    canvas.edge[:] = np.where(mine, depth + rim, np.minimum(canvas.edge, -depth - rim))
-    return np.asarray(depth, np.float32)
-
-
-def paint_nucleus(canvas: Canvas, depth: FloatImage) -> None:
-    """Chromatin inside a double envelope."""
-    rng = canvas.rng
-    inside = depth > 0
-    if not inside.any():
-        return
-    clumps = smooth_noise(rng, canvas.shape, canvas.px(rng.uniform(150, 700)))
-    rim = 1.2 * np.exp(-depth / canvas.px(150))
-    chromatin = soft_step(clumps + rim - rng.uniform(-0.3, 1), rng.uniform(0.1, 0.5))
-    light, dark = rng.uniform(-0.08, 0.18), rng.uniform(-0.3, -0.08)
-    grain = 1.5 * canvas.style.texture * smooth_noise(rng, canvas.shape, rng.uniform(1.5, 5))
-    tone = canvas.style.cytoplasm + light + (dark - light) * chromatin + grain
-    canvas.image[inside] = tone[inside]
-    width, gap = max(0.7, canvas.px(9)), canvas.px(rng.uniform(25, 45))
-    envelope = np.maximum(bump(depth, 0, width), bump(depth, gap, 1.3 * width))
-    canvas.image -= (canvas.image - canvas.style.membrane) * envelope * rng.uniform(0.6, 1)
-    canvas.claim((slice(None), slice(None)), inside, Organelle.NUCLEUS)
+def _draw(rng: np.random.Generator, name: str, reach: Range) -> float:
+    if name in _LOGARITHMIC:
+        return float(np.exp(rng.uniform(*np.log(reach))))
+    return max(0.0, float(rng.uniform(*reach))) if reach[0] < 0 else float(rng.uniform(*reach))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
+from tests.partition import foreground_agreement
 from tests.pictures import phantom
 from tests.sheets import all_labels
 from workers.evaluation.overlaps import find_overlaps
@@ -82,7 +83,7 @@ def test_a_value_that_is_no_number_is_refused(
 def test_an_object_across_a_tiles_border_is_one_object(
     params: dict[str, Any], starter: tuple[ModelCard, Engine], workspace: Workspace
 ) -> None:
-    image = phantom(seed=1, side=768).image
+    image = phantom(seed=3, side=768).image
     defaults = starter[0].defaults
     found = run(image, starter, workspace, **{**defaults, **params, "tile_size": 0})
     whole, objects = all_labels(found.labels), found.objects.columns
@@ -95,6 +96,35 @@ def test_an_object_across_a_tiles_border_is_one_object(
     assert (agreement[across] >= 0.5).mean() >= 0.95
     # The network sees less context in a tile, which costs an object here and there; borders cost none.
     assert (agreement[across] >= 0.5).mean() >= (agreement[~across] >= 0.5).mean() - 0.02
+
+
+@pytest.fixture(scope="module")
+def wholes(
+    starter: tuple[ModelCard, Engine], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Images, and what becomes of them without tiles."""
+    folder = tmp_path_factory.mktemp("wholes")
+    images = [phantom(seed, side=768).image for seed in range(1, 5)]
+    return [(image, _labels(image, 0, starter, folder)) for image in images]
+
+
+@pytest.mark.parametrize("tile", [512, 640])
+def test_tiles_show_no_seam(
+    tile: int,
+    wholes: list[tuple[NDArray[Any], NDArray[Any]]],
+    starter: tuple[ModelCard, Engine],
+    tmp_path: Path,
+) -> None:
+    pairs = ((whole, _labels(image, tile, starter, tmp_path)) for image, whole in wholes)
+    assert foreground_agreement(pairs) >= 0.995
+
+
+def _labels(
+    image: NDArray[Any], tile_size: int, starter: tuple[ModelCard, Engine], folder: Path
+) -> NDArray[Any]:
+    with Workspace(folder) as workspace:
+        found = run(image, starter, workspace, **{**starter[0].defaults, "tile_size": tile_size})
+        return all_labels(found.labels)
 
 
 def _borders(length: int, params: dict[str, Any]) -> list[int]:
