@@ -42,7 +42,7 @@ STARTERS = {
             zoom=0.85,
             native_pixel_size_nm=11.3,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
-            defaults={"min_distance_object_centers": 7, "min_size": 100},
+            defaults={"min_distance_object_centers": 7, "min_size": 60},
         ),
         Starter(
             Family.NUCLEONET,

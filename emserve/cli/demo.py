@@ -56,7 +56,7 @@ def demo(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the image and its results.")] = Path(
         "demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another image.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another image.")] = 43,
     size: Annotated[int, typer.Option(min=64, help="Pixels a side.")] = 512,
     model: Annotated[
         str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")

@@ -16,7 +16,7 @@ def test_the_starter_finds_most_mitochondria_of_fresh_phantoms() -> None:
     assert weights is not None
     scores = score(Engine(load_card(card, weights)), card, count=24, first_seed=1)
     assert scores.true > 500
-    assert scores.f1_50 >= 0.8
+    assert scores.f1_50 >= 0.6
 
 
 def test_bf16_gives_the_label_maps_of_fp32() -> None:
