@@ -108,7 +108,7 @@ def wholes(
     return [(image, _labels(image, 0, starter, folder)) for image in images]
 
 
-@pytest.mark.parametrize("tile", [512, 640])
+@pytest.mark.parametrize("tile", [576, 640])
 def test_tiles_show_no_seam(
     tile: int,
     wholes: list[tuple[NDArray[Any], NDArray[Any]]],
