@@ -22,4 +22,4 @@ def test_the_starter_finds_most_mitochondria_of_fresh_phantoms() -> None:
 def test_bf16_gives_the_label_maps_of_fp32() -> None:
     agreement = measure_agreement(images=6)
     assert agreement.objects > 100
-    assert agreement.with_fp32 >= 0.985  # over more phantoms 0.995; with heads rounded to bf16 0.973
+    assert agreement.with_fp32 >= 0.985  # over 24 phantoms 0.992
