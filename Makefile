@@ -53,10 +53,10 @@ bench: $(VENV)/.dev ## Measure against the plain methods, side by side
 soak: $(VENV)/.dev ## Torment a service for MINUTES (10), then look whether it kept every promise
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
-train: $(VENV)/.dev ## Train a starter model anew on generated images; MODEL=nucleonet or dropnet trains another
+train: $(VENV)/.dev ## Train a starter model on generated images, or go on; MODEL=nucleonet or dropnet is another
 	$(BIN)/python -m training.pool training/runs/pool & \
-	$(BIN)/python -m training.train training/runs/$(MODEL) --model $(MODEL) --minutes 120 && wait
-	$(BIN)/python -m training.release training/runs/$(MODEL) --model $(MODEL)
+	$(BIN)/python -m training.train training/runs/$(MODEL) --model $(MODEL) && wait
+	$(BIN)/python -m training.release training/runs/$(MODEL)
 	$(BIN)/python -m training.score $(MODEL)@starter
 
 clean: ## Remove the virtual environment; data stays

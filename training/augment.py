@@ -16,8 +16,9 @@ from training.starters import Starter
 NORMS = Norms(mean=0.57571, std=0.12765)
 """Those of the released models: an image from 0 to 1 becomes (image - mean) / std."""
 
-_ZOOM_RANGE = (0.4, 2.4)  # around the model's own
-_ZOOM_SPREAD = 0.42  # of the logarithm's normal distribution
+_ZOOM_RANGE = (0.4, 1.6)  # less would leave margins, more would blur
+_SCALE_SPREAD = 0.45  # of the normal distribution of the pixel size's logarithm
+_INVERTED = 0.05  # besides the phantoms that are
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Crop:
 
 
 def random_crop(rng: np.random.Generator, phantom: Phantom, starter: Starter, side: int) -> Crop:
-    """A crop of `side` pixels, zoomed around the model's scale, mirrored, turned, its greys disturbed."""
-    zoom = starter.zoom * float(np.clip(np.exp(_ZOOM_SPREAD * rng.standard_normal()), *_ZOOM_RANGE))
+    """A crop of `side` pixels at about the model's pixel size, mirrored, turned, its greys disturbed."""
+    pixel_size_nm = starter.native_pixel_size_nm * float(np.exp(_SCALE_SPREAD * rng.standard_normal()))
+    zoom = float(np.clip(phantom.pixel_size_nm / pixel_size_nm, *_ZOOM_RANGE))
     height, width = phantom.image.shape
     span = min(round(side / zoom), height, width)
     top, left = rng.integers(height - span + 1), rng.integers(width - span + 1)
@@ -61,7 +63,9 @@ def _resize(
 
 
 def disturb(rng: np.random.Generator, image: FloatImage) -> FloatImage:
-    """`image` (0 to 1) with another contrast, gamma, shading, sharpness and noise; clipped to 0 to 1."""
+    """`image` (0 to 1) with other polarity, contrast, gamma, shading, sharpness, noise; clipped to 0 to 1."""
+    if rng.random() < _INVERTED:
+        image = np.maximum(1 - image, 0)  # interpolation may leave a little more than 1
     if rng.random() < 0.3:
         image = np.asarray(ndimage.gaussian_filter(image, rng.uniform(0.3, 1.2)), np.float32)
     if rng.random() < 0.7:

@@ -41,12 +41,12 @@ def offset_loss(offset: Tensor, target: Tensor, inside: Tensor) -> Tensor:
 def choose_points(coarse: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """(N, count, 2) points (x, y in 0..1): three quarters where `coarse` (N, 1, h, w) is least sure."""
     batch = coarse.shape[0]
-    candidates = torch.rand(batch, 3 * count, 2, generator=generator)
+    candidates = torch.rand(batch, 3 * count, 2, generator=generator).to(coarse.device)
     doubt = -sample_points(coarse, candidates).abs().squeeze(1)  # (N, 3 count)
     unsure = int(0.75 * count)
     index = doubt.topk(unsure, dim=1, sorted=False).indices
     chosen = candidates.gather(1, index.unsqueeze(-1).expand(-1, -1, 2))
-    rest = torch.rand(batch, count - unsure, 2, generator=generator)
+    rest = torch.rand(batch, count - unsure, 2, generator=generator).to(coarse.device)
     return torch.cat([chosen, rest], dim=1)
 
 

@@ -14,18 +14,24 @@ from training.phantoms import Phantom, Truth, make_phantom
 
 FIRST_SEED = 1_000_000  # seeds below are for evaluation, never for training
 _SHAPE = (576, 576)
+_FINEST_NM, _COARSEST_NM = 5.0, 26.0  # for nuclei too, which want a wide field
 _NICE = 5  # the training that waits for them goes first
 _LOOK_AGAIN = 200  # draws between two looks into the folder
 
 
 def fill(folder: Path, count: int) -> None:
     """Make phantoms until `folder` holds `count` of them; those that are there stay."""
-    os.nice(_NICE)
     folder.mkdir(parents=True, exist_ok=True)
     for seed in track(range(FIRST_SEED, FIRST_SEED + count), "phantoms"):
         path = folder / f"{seed}.npz"
         if not path.exists():
-            _write(path, make_phantom(seed, _SHAPE))
+            _write(path, make_phantom(seed, _SHAPE, _pixel_size_nm(seed)))
+
+
+def _pixel_size_nm(seed: int) -> float:
+    """One of the sizes from the finest to the coarsest, each octave as often as another."""
+    octaves = np.log2(_COARSEST_NM / _FINEST_NM)
+    return float(_FINEST_NM * 2 ** np.random.default_rng((seed, 1)).uniform(0, octaves))
 
 
 def _write(path: Path, phantom: Phantom) -> None:
@@ -39,12 +45,12 @@ class PhantomPool:
     """Draws phantoms from a folder that may still be growing."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._paths: list[Path] = []
         self._draws = 0
 
     def __len__(self) -> int:
-        self._paths = sorted(self._folder.glob("*.npz"))
+        self._paths = sorted(self.folder.glob("*.npz"))
         return len(self._paths)
 
     def draw(self, rng: np.random.Generator) -> Phantom:
@@ -60,9 +66,10 @@ class PhantomPool:
 
 def main(
     folder: Annotated[Path, typer.Argument()] = Path("training/runs/pool"),
-    count: Annotated[int, typer.Option(help="Number of phantoms")] = 3000,
+    count: Annotated[int, typer.Option(help="Number of phantoms")] = 1600,
 ) -> None:
     """Make the phantoms that training draws from; about two a second on a core."""
+    os.nice(_NICE)
     fill(folder, count)
 
 

@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from emserve.cards import PACKAGED_CARDS, STARTER, ModelCard, Source
 from training.augment import NORMS
+from training.checkpoint import averaged_weights
+from training.starter_network import ARCHITECTURE
 from training.starters import STARTERS, Family, Starter
-from training.train import ARCHITECTURE, STARTER_CONFIG
 from workers.models.registry import build
 from workers.models.weights import save
 
 
-def starter_card(starter: Starter, weights_sha256: str | None) -> ModelCard:
-    """The card of a starter model."""
+def starter_card(starter: Starter, config: dict[str, object], weights_sha256: str | None) -> ModelCard:
+    """The card of a starter model whose network was built with `config`."""
     return ModelCard(
         name=starter.family,
         version=STARTER,
@@ -27,7 +27,7 @@ def starter_card(starter: Starter, weights_sha256: str | None) -> ModelCard:
         norms=NORMS,
         padding_factor=16,
         architecture=ARCHITECTURE,
-        architecture_config=STARTER_CONFIG,
+        architecture_config=config,
         native_pixel_size_nm=starter.native_pixel_size_nm,
         defaults=starter.defaults,
         source=Source(publisher="emserve"),
@@ -38,16 +38,17 @@ def starter_card(starter: Starter, weights_sha256: str | None) -> ModelCard:
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Folder with network.pt, from training.train")],
+    run: Annotated[Path, typer.Argument(help="Folder of a training, from training.train")],
     out: Annotated[Path, typer.Option(help="Folder that gets the card and its weights")] = PACKAGED_CARDS,
-    model: Annotated[Family, typer.Option(help="What the run was trained for")] = Family.MITONET,
 ) -> None:
     """Store the network of RUN as a starter model: 16-bit weights, BatchNorm still apart."""
-    card = starter_card(STARTERS[model], None)
-    network = build(card.architecture, card.architecture_config)
-    network.load_state_dict(torch.load(run / "network.pt", weights_only=True))
+    configuration, weights = averaged_weights(run)
+    starter, config = STARTERS[Family(configuration.model)], configuration.architecture
+    network = build(ARCHITECTURE, config)
+    network.load_state_dict(weights)
+    card = starter_card(starter, config, None)
     sha256 = save(network, out / f"{card.id}.safetensors", "fp16")
-    text = starter_card(STARTERS[model], sha256).model_dump_json(indent=2, exclude_none=True)
+    text = starter_card(starter, config, sha256).model_dump_json(indent=2, exclude_none=True)
     (out / f"{card.id}.json").write_text(text + "\n")
 
 

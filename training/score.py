@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from numpy.typing import NDArray
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
@@ -46,10 +47,31 @@ def segmented(phantom: Phantom, engine: Engine, card: ModelCard) -> Labels:
     """What the service makes of a phantom by default."""
     size = (phantom.pixel_size_nm, phantom.pixel_size_nm)
     params = card.parameters(Parameters(downsampling=card.downsampling_for(size) or 1))
-    request = Request2D(ArrayRows(phantom.image), size, params, card)
+    return segment_image(phantom.image, size, params, engine, card)
+
+
+def segment_image(
+    image: NDArray[Any],  # of any grey data type that jobs take
+    pixel_size_nm: tuple[float, float] | None,
+    params: Parameters,
+    engine: Engine,
+    card: ModelCard,
+) -> Labels:
+    """(H, W) labels of a (H, W) image, as a job has them."""
+    request = Request2D(ArrayRows(image), pixel_size_nm, params, card)
     with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
         found = segment(request, engine, workspace, lambda *_: None)
-        return found.labels.read(0, phantom.image.shape[0])
+        return found.labels.read(0, image.shape[0])
+
+
+def open_model(model: str, models: Path) -> tuple[ModelCard, Engine]:
+    """A model and its engine. Raises BadParameter where its weights are missing."""
+    catalogue = Catalogue(models)
+    card = catalogue.find(model)
+    weights = catalogue.weights(card)
+    if weights is None:
+        raise typer.BadParameter(f"the weights of {card.id} are not installed")
+    return card, Engine(load_card(card, weights))
 
 
 def main(
@@ -59,12 +81,8 @@ def main(
     first_seed: Annotated[int, typer.Option(help="Seed of the first")] = 1,
 ) -> None:
     """Score MODEL on phantoms of its own and print the scores as JSON."""
-    catalogue = Catalogue(models)
-    card = catalogue.runnable(model)
-    weights = catalogue.weights(card)
-    if weights is None:
-        raise typer.BadParameter(f"the weights of {card.id} are not installed")
-    scores = score(Engine(load_card(card, weights)), card, count, first_seed)
+    card, engine = open_model(model, models)
+    scores = score(engine, card, count, first_seed)
     sys.stdout.write(json.dumps(asdict(scores), indent=2) + "\n")
 
 

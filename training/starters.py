@@ -24,10 +24,12 @@ class Starter:
     title: str
     objects: str
     """What it segments, as a sentence begins with it."""
-    zoom: float
-    """Median zoom of training crops: large objects are learnt from smaller images."""
     native_pixel_size_nm: float
-    """Pixel size at which it does best: that of most phantoms, over the zoom."""
+    """Median pixel size of its training crops, at which it does best: large objects want coarse pixels."""
+    crops: int
+    """How many it learns from."""
+    start: Family | None
+    """The starter whose weights it begins with: one that knows tissue learns another structure sooner."""
     defaults: dict[str, Any]  # parameters are of several types
 
 
@@ -39,8 +41,9 @@ STARTERS = {
             Structure.MITOCHONDRIA,
             "MitoNet starter",
             "Mitochondria",
-            zoom=0.85,
-            native_pixel_size_nm=11.3,
+            native_pixel_size_nm=11.0,
+            crops=44_000,
+            start=None,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={"min_distance_object_centers": 7, "min_size": 60},
         ),
@@ -49,8 +52,9 @@ STARTERS = {
             Structure.NUCLEI,
             "NucleoNet starter",
             "Nuclei",
-            zoom=0.45,
             native_pixel_size_nm=20.0,
+            crops=16_000,
+            start=Family.MITONET,
             defaults={"min_distance_object_centers": 21, "min_size": 400},
         ),
         Starter(
@@ -58,8 +62,9 @@ STARTERS = {
             Structure.LIPID_DROPLETS,
             "DropNet starter",
             "Lipid droplets",
-            zoom=0.75,
             native_pixel_size_nm=12.0,
+            crops=16_000,
+            start=Family.MITONET,
             defaults={"min_distance_object_centers": 5, "min_size": 60},
         ),
     )

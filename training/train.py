@@ -1,24 +1,22 @@
-"""Trains a panoptic network on phantoms: `python -m training.train RUN --model mitonet --minutes 60`."""
+"""Trains a starter model on phantoms: `python -m training.train RUN --model mitonet`."""
 
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import torch
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
-from training.augment import NORMS, random_crop
+from emserve.cards import STARTER
+from training.checkpoint import Configuration, Learner, TrainingStopped, keep, resume
+from training.crops import Crops
 from training.losses import (
     LossWeights,
     centre_loss,
@@ -28,199 +26,135 @@ from training.losses import (
     point_loss,
 )
 from training.pool import PhantomPool
-from training.starters import STARTERS, Family, Starter
-from training.targets import make_targets
+from training.precision import gains_by_bf16
+from training.recipe import Recipe
+from training.run_log import Losses, RunLog
+from training.starter_network import STARTER_CONFIG, fill_with_packaged, starter_network
+from training.starters import STARTERS, Family
 from workers.models.panoptic import PanopticNetwork
-from workers.models.panoptic_deeplab import ImagePooling
-from workers.models.registry import build
 
-_KEEP_SECONDS = 120
-_EMPTY_PASSED_OVER = 0.6  # of crops without an object: rare objects are seen more often
-_FEWEST = 16  # phantoms; a training on fewer would learn them by heart before more come
-
-ARCHITECTURE = "panoptic_deeplab_pr"
-STARTER_CONFIG: dict[str, Any] = {  # the fields are those of the architecture's configuration class
-    "encoder": {"blocks": [2, 2, 3, 2], "stem_channels": 32, "base_channels": 32, "expansion": 2},
-    "decoder_channels": 64,
-    "aspp_channels": 96,
-    "low_level_channels": 16,
-    "instance_ratio": 0.5,
-    "dropout": 0.1,
-}
-"""The starter: a small encoder and a narrow decoder, quick on a laptop."""
+_STEEPEST = 5.0  # norm of the gradient
+_FEWEST = 64  # phantoms; a training on fewer would learn them by heart before more come
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast to learn."""
+def train(run: Path, pool: PhantomPool, configuration: Configuration, keep_seconds: float = 120) -> None:
+    """Trains, or goes on with, the network of `run`; it keeps a checkpoint, a log and a plot there.
 
-    minutes: float
-    side: int = 224
-    batch: int = 8
-    peak_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    warm_up: float = 0.03
-    """Share of the time in which the rate rises."""
-    points: int = 1024
-    """PointRend's points per image."""
-    average: float = 0.998
-    """Decay of the weights' running average, which is what is kept."""
-
-
-class Crops(IterableDataset[tuple[Tensor, ...]]):
-    """Crops without end: image (1, S, S) normalised, then the targets' four tensors."""
-
-    def __init__(self, pool: PhantomPool, starter: Starter, side: int, seed: int) -> None:
-        self._pool, self._starter, self._side, self._seed = pool, starter, side, seed
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        worker = get_worker_info()
-        rng = np.random.default_rng((self._seed, worker.id if worker else 0))
-        while True:
-            crop = random_crop(rng, self._pool.draw(rng), self._starter, self._side)
-            if not crop.labels.any() and rng.random() < _EMPTY_PASSED_OVER:
-                continue
-            image = ((crop.image - NORMS.mean) / NORMS.std).astype(np.float32)
-            targets = make_targets(crop.labels)
-            arrays = (image[None], targets.semantic, targets.centre, targets.offset, targets.inside)
-            yield tuple(torch.from_numpy(array) for array in arrays)
-
-
-def batch_loss(
-    network: PanopticNetwork, batch: tuple[Tensor, ...], points: int, generator: torch.Generator
-) -> Tensor:
-    """The weighted sum of all losses on one batch, all parts on the network's device."""
-    image, semantic, centre, offset, inside = batch
-    weights = LossWeights()
-    with torch.autocast(image.device.type, torch.bfloat16):
-        heads = network(image.contiguous(memory_format=torch.channels_last))
-    coarse = heads.coarse_logits.float()
-    chosen = choose_points(coarse.detach(), points, generator)
-    refined = network.semantic_pr(coarse, heads.features.float(), chosen)  # (N, P, 1)
-    full = functional.interpolate(coarse, semantic.shape[2:], mode="bilinear", align_corners=False)
-    return (
-        weights.semantic * hard_pixel_loss(full, semantic)
-        + weights.centre * centre_loss(heads.ctr_hmp.float(), centre)
-        + weights.offset * offset_loss(heads.offsets.float(), offset, inside)
-        + weights.points * point_loss(refined.transpose(1, 2), semantic, chosen)
-    )
-
-
-def keep_depthwise_exact(network: PanopticNetwork) -> None:
-    """Lets depthwise convolutions run in float32, whose backward pass takes a CPU a third of the time."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.groups > 1:
-            module.forward = partial(_in_float32, module)  # type: ignore[method-assign]  # for training only
-
-
-def ignore_image_mean(network: PanopticNetwork) -> None:
-    """Silences the branch that sees the mean over the whole image: a tile is to see what the whole sees.
-
-    Learned, it moves every decision with the size of the tile, and does not raise the score.
+    Raises OtherConfiguration where the run was begun with another one, and CannotKeep on a full disk.
     """
-    for module in network.modules():
-        if isinstance(module, ImagePooling):
-            for parameter in module.parameters():
-                nn.init.zeros_(parameter).requires_grad_(False)
+    recipe = configuration.recipe
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learner = new_learner(configuration, device)
+    done = resume(run, configuration, learner)
+    keep(run, configuration, learner, done)  # a folder that cannot be written shows before the work
+    log = RunLog(run)
+    log.begin(done * recipe.batch)
+    batches = _batches(pool, configuration, done)
+    kept = time.monotonic()
+    with _bar() as bar:
+        task = bar.add_task("training", total=recipe.steps * recipe.batch, loss=float("nan"))
+        for step in range(done, recipe.steps):
+            rate = recipe.rate(step / recipe.steps)
+            losses = _learn(learner, [part.to(device) for part in next(batches)], recipe, rate)
+            log.add((step + 1) * recipe.batch, rate, losses)
+            bar.update(task, completed=(step + 1) * recipe.batch, loss=losses.total)
+            if time.monotonic() - kept > keep_seconds:
+                keep(run, configuration, learner, step + 1)
+                log.draw()
+                kept = time.monotonic()
+    keep(run, configuration, learner, recipe.steps)
+    log.draw()
 
 
-def _in_float32(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return functional.conv2d(
-            x.float(), conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
-        )
-
-
-def learning_rate(recipe: Recipe, done: float) -> float:
-    """A short rise, then half a cosine down to nothing; `done` runs from 0 to 1."""
-    if done < recipe.warm_up:
-        return recipe.peak_rate * done / recipe.warm_up
-    rest = (done - recipe.warm_up) / (1 - recipe.warm_up)
-    return recipe.peak_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
-
-
-def train(
-    network: PanopticNetwork, pool: PhantomPool, starter: Starter, recipe: Recipe, seed: int, run: Path
-) -> None:
-    """Trains `network` for the recipe's minutes; the running average of its weights is kept in `run`."""
-    run.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+def new_learner(configuration: Configuration, device: torch.device) -> Learner:
+    """A network that has learnt nothing of this yet; its first weights are random or another model's."""
+    torch.manual_seed(configuration.seed)
+    recipe = configuration.recipe
+    network = starter_network().to(device)
+    if configuration.start is not None:
+        fill_with_packaged(network, configuration.start)
     averaged = AveragedModel(
         network,
         multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
         use_buffers=True,
     )
-    keep_depthwise_exact(network)
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
-    crops = Crops(pool, starter, recipe.side, seed)
-    batches = iter(DataLoader(crops, batch_size=recipe.batch, num_workers=1, prefetch_factor=4))
-    with _bar() as bar:
-        task = bar.add_task("training", total=1.0, crops=0, loss=float("nan"))
-        begun = saved = time.monotonic()
-        smooth, step = float("nan"), 0
-        while (done := (time.monotonic() - begun) / (60 * recipe.minutes)) < 1:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(recipe, done)
-            loss = batch_loss(network, next(batches), recipe.points, generator)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(learned, 5.0)
-            optimizer.step()
-            averaged.update_parameters(network)
-            step += 1
-            smooth = loss.item() if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss.item()
-            bar.update(task, completed=done, crops=step * recipe.batch, loss=smooth)
-            if time.monotonic() - saved > _KEEP_SECONDS:
-                _keep(averaged, run)
-                saved = time.monotonic()
-    _keep(averaged, run)
+    optimizer = AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
+    return Learner(network, averaged, optimizer, torch.Generator().manual_seed(configuration.seed))
 
 
-def _keep(averaged: AveragedModel, run: Path) -> None:
-    torch.save(averaged.module.state_dict(), run / "network.pt")
+def _learn(learner: Learner, batch: list[Tensor], recipe: Recipe, rate: float) -> Losses:
+    """One step."""
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate
+    parts = batch_losses(learner.network, batch, recipe.points, learner.generator)
+    total = torch.stack(parts).sum()
+    learner.optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(learner.network.parameters(), _STEEPEST)
+    learner.optimizer.step()
+    learner.averaged.update_parameters(learner.network)
+    return Losses(total.item(), *(part.item() for part in parts))
+
+
+def batch_losses(
+    network: PanopticNetwork, batch: list[Tensor], points: int, generator: torch.Generator
+) -> list[Tensor]:
+    """The weighted losses of masks, centres, offsets and points of one batch, on the network's device."""
+    image, semantic, centre, offset, inside = batch
+    weights = LossWeights()
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=gains_by_bf16(image.device)):
+        heads = network(image.contiguous(memory_format=torch.channels_last))
+    coarse = heads.coarse_logits.float()
+    chosen = choose_points(coarse.detach(), points, generator)
+    refined = network.semantic_pr(coarse, heads.features.float(), chosen)  # (N, P, 1)
+    full = functional.interpolate(coarse, semantic.shape[2:], mode="bilinear", align_corners=False)
+    return [
+        weights.semantic * hard_pixel_loss(full, semantic),
+        weights.centre * centre_loss(heads.ctr_hmp.float(), centre),
+        weights.offset * offset_loss(heads.offsets.float(), offset, inside),
+        weights.points * point_loss(refined.transpose(1, 2), semantic, chosen),
+    ]
+
+
+def _batches(pool: PhantomPool, configuration: Configuration, done: int) -> Iterator[tuple[Tensor, ...]]:
+    """Batches without end; those after a break are others than those before."""
+    starter = STARTERS[Family(configuration.model)]
+    recipe = configuration.recipe
+    crops = Crops(pool, starter, recipe.side, (configuration.seed, done))
+    return iter(DataLoader(crops, batch_size=recipe.batch, num_workers=1, prefetch_factor=4))
 
 
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %  {task.fields[crops]} crops  loss {task.fields[loss]:.3f}"),
+        MofNCompleteColumn(),
+        TextColumn("crops  loss {task.fields[loss]:.3f}"),
         TimeRemainingColumn(),
     )
 
 
 def main(
-    run: Annotated[Path, typer.Argument(help="Folder that gets network.pt")],
+    run: Annotated[Path, typer.Argument(help="Folder that gets checkpoint, log and plot")],
     model: Annotated[Family, typer.Option(help="What to segment")] = Family.MITONET,
     pool: Annotated[Path, typer.Option(help="Folder of phantoms")] = Path("training/runs/pool"),
-    minutes: Annotated[float, typer.Option(help="How long to train")] = 60,
+    crops: Annotated[int, typer.Option(help="How many to learn from; 0 takes the model's own number")] = 0,
     seed: Annotated[int, typer.Option()] = 1,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes torch's default")] = 0,
-    start: Annotated[
-        Path | None, typer.Option(help="What to go on from: the folder of a run, or released .safetensors")
-    ] = None,
-    peak_rate: Annotated[float, typer.Option(help="Highest learning rate")] = 2e-3,
+    threads: Annotated[int, typer.Option(help="CPU threads; more than one gains little")] = 1,
+    keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
 ) -> None:
-    """Train a starter network on the phantoms in POOL; `training.pool` makes them meanwhile."""
-    if threads:
-        torch.set_num_threads(threads)
-    network = build(ARCHITECTURE, STARTER_CONFIG)
-    if start is not None:
-        network.load_state_dict(_weights(start))
-    ignore_image_mean(network)
-    train(network, _filled(pool), STARTERS[model], Recipe(minutes, peak_rate=peak_rate), seed, run)
-
-
-def _weights(start: Path) -> dict[str, Tensor]:
-    if start.suffix != ".safetensors":
-        return dict(torch.load(start / "network.pt", weights_only=True))
-    tensors = load_file(start)
-    return {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()
-    }
+    """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
+    torch.set_num_threads(threads)
+    recipe = Recipe(crops or STARTERS[model].crops)
+    start = STARTERS[model].start
+    begins_with = None if start is None else f"{start}@{STARTER}"
+    begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, begins_with)
+    try:
+        train(run, _filled(pool), begun, keep_seconds)
+    except TrainingStopped as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 def _filled(folder: Path) -> PhantomPool:

@@ -14,6 +14,8 @@ from training.phantoms.shapes import Section, Shape
 from training.phantoms.space import Window
 
 _SMALLEST_PX = 60
+_SMALLEST_UM2 = {Organelle.MITOCHONDRION: 0.012, Organelle.DROPLET: 0.012, Organelle.NUCLEUS: 0.3}
+"""What annotators call by its name; smaller caps and tips of it are not painted either."""
 _SHALLOWEST_PX = 1.5
 _REACH_NM = 60.0
 _EIGHT = np.ones((3, 3), np.bool_)
@@ -61,14 +63,14 @@ def cut_bodies(canvas: Canvas, bodies: tuple[Body, ...]) -> list[tuple[int, Sect
         section = body.shape.cut(canvas.frame, canvas.z_nm, _REACH_NM)
         if section is not None:
             _confine(canvas, body, section)
-            _forget(section, _crumbs(section.depth > 0, section.depth, canvas.frame.pixel_nm))
+            _forget(section, _crumbs(body.kind, section.depth > 0, section.depth, canvas.frame.pixel_nm))
             seen.append((number, section))
     _share_out(canvas, bodies, seen)
     # What is left of a body between others may be a crumb: they get its pixels, in a second round.
-    if _drop_crumbs(canvas, seen):
+    if _drop_crumbs(canvas, bodies, seen):
         canvas.clear_bodies()
         _share_out(canvas, bodies, seen)
-        _drop_crumbs(canvas, seen)
+        _drop_crumbs(canvas, bodies, seen)
     for number, section in seen:
         canvas.kinds[section.window][canvas.owner[section.window] == number] = bodies[number].kind
     return seen
@@ -79,12 +81,13 @@ def _share_out(canvas: Canvas, bodies: tuple[Body, ...], seen: list[tuple[int, S
         canvas.enter(number, bodies[number].kind, section)
 
 
-def _drop_crumbs(canvas: Canvas, seen: list[tuple[int, Section]]) -> bool:
+def _drop_crumbs(canvas: Canvas, bodies: tuple[Body, ...], seen: list[tuple[int, Section]]) -> bool:
     """Take from bodies the pieces that nobody could name; tells whether there were any."""
     dropped = False
     for number, section in seen:
         window = section.window
-        crumbs = _crumbs(canvas.owner[window] == number, canvas.depth[window], canvas.frame.pixel_nm)
+        kind, ours = bodies[number].kind, canvas.owner[window] == number
+        crumbs = _crumbs(kind, ours, canvas.depth[window], canvas.frame.pixel_nm)
         if crumbs.any():
             canvas.give_back(window, crumbs)
             _forget(section, crumbs)
@@ -105,13 +108,16 @@ def _confine(canvas: Canvas, body: Body, section: Section) -> None:
     section.depth[:] = lower
 
 
-def _crumbs(mask: NDArray[np.bool_], depth: FloatImage, pixel_nm: float) -> NDArray[np.bool_]:
+def _crumbs(
+    kind: Organelle, mask: NDArray[np.bool_], depth: FloatImage, pixel_nm: float
+) -> NDArray[np.bool_]:
     """Pieces of `mask` that nobody could name, too small or cut too flat."""
     pieces, count = ndimage.label(mask, _EIGHT)
     if not count:
         return mask
     deepest = ndimage.maximum(depth, pieces, np.arange(count + 1))
-    small = (np.bincount(pieces.ravel()) < _SMALLEST_PX) | (deepest < _SHALLOWEST_PX * pixel_nm)
+    smallest_px = max(_SMALLEST_PX, _SMALLEST_UM2.get(kind, 0) * 1e6 / pixel_nm**2)
+    small = (np.bincount(pieces.ravel()) < smallest_px) | (deepest < _SHALLOWEST_PX * pixel_nm)
     small[0] = False
     return np.asarray(small[pieces])
 

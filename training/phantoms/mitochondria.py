@@ -19,6 +19,7 @@ from training.phantoms.tissue import Tissue
 _MOST_CANDIDATES = 500
 _OVERSAMPLED = 4  # most points lie too close to a membrane
 _MEMBRANE_NM = 8.0
+_THINNEST_NM = 75.0  # radius: two membranes and a little matrix
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def place_mitochondria(
     points, widths = _draw_starts(rng, frame, tissue, habit)
     place = cells.locate(points)
     radii = np.minimum(0.5 * widths, 0.95 * place.room - 10)
-    fits = np.flatnonzero(radii > 0.32 * widths)[: len(points) // _OVERSAMPLED]
+    fits = np.flatnonzero(radii > np.maximum(0.32 * widths, _THINNEST_NM))[: len(points) // _OVERSAMPLED]
     points, radii, cell = points[fits], radii[fits], place.cell[fits]
     if not len(points):
         return []
@@ -188,7 +189,7 @@ def _grow_arms(
     long = rng.random(n) < tissue.tubular
     ratio = np.where(long, tissue.length * np.exp(rng.normal(0, 0.4, n)), rng.uniform(0.05, 1.2, n))
     thin = np.where(long, rng.uniform(0.6, 1, n), 1)
-    radii *= thin
+    radii[:] = np.maximum(radii * thin, _THINNEST_NM)
     headings = choose_headings(rng, cells, points, 3 * radii, tissue.tilted)
     aside = unit(rng.standard_normal((n, 3)) * (tissue.tilted, 1, 1))
     branched = long & (rng.random(n) < 0.14)

@@ -174,7 +174,7 @@ def draw_tissue(rng: np.random.Generator, pixel_nm: float) -> Tissue:
     habitat = _HABITATS[rng.choice(len(_HABITATS), p=_SHARES)]
     values = {each.name: _draw(rng, each.name, getattr(habitat, each.name)) for each in fields(Tissue)}
     # Some stains leave the matrix as bright as the cytoplasm or brighter: cristae and membranes tell then.
-    if rng.random() < 0.06:
+    if rng.random() < 0.04:
         values["contrast"] = rng.uniform(-0.12, 0.05)
     if pixel_nm > _COARSE_NM:
         values["contrast"] = max(values["contrast"], rng.uniform(_FAINT, 0.3))

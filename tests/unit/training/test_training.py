@@ -1,6 +1,10 @@
 """A run of seconds gives a network that can be released, loaded and gone on from."""
 
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +12,18 @@ import pytest
 import torch
 
 from emserve.cards import Catalogue
+from tests.integration.workshop import eventually
 from training.augment import NORMS, random_crop
+from training.checkpoint import CannotKeep, Configuration, OtherConfiguration
 from training.phantoms import Phantom, Structure, Truth, make_phantom
 from training.pool import FIRST_SEED, PhantomPool, fill
+from training.recipe import Recipe
 from training.release import main as release
 from training.release import starter_card
+from training.starter_network import STARTER_CONFIG
 from training.starters import STARTERS, Family, Starter
 from training.targets import STRIDE, make_targets
-from training.train import ARCHITECTURE, STARTER_CONFIG, Recipe, learning_rate, train
-from workers.models.registry import build
+from training.train import train
 from workers.models.weights import load_card
 
 
@@ -46,8 +53,8 @@ def test_crops_have_their_size_and_pad_with_the_mean_grey() -> None:
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
-    recipe = Recipe(minutes=1)
-    rates = [learning_rate(recipe, done) for done in np.linspace(0, 1, 101)]
+    recipe = Recipe(crops=1000)
+    rates = [recipe.rate(done) for done in np.linspace(0, 1, 101)]
     assert rates[0] == 0
     assert max(rates) == pytest.approx(recipe.peak_rate, rel=0.05)
     assert rates[-1] == pytest.approx(0, abs=1e-9)
@@ -61,20 +68,22 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> PhantomPool:
 
 
 def test_a_pool_holds_the_truth_of_every_structure(pool: PhantomPool) -> None:
-    made = make_phantom(FIRST_SEED, (576, 576))
-    kept = next(
-        drawn
-        for drawn in (pool.draw(np.random.default_rng(seed)) for seed in range(100))
-        if np.array_equal(drawn.image, made.image)
-    )
-    assert kept.pixel_size_nm == made.pixel_size_nm
+    drawn = pool.draw(np.random.default_rng(0))
+    again = make_phantom_like(drawn)
+    np.testing.assert_array_equal(drawn.image, again.image)
     for structure in Structure:
-        np.testing.assert_array_equal(kept.truth.of(structure), made.truth.of(structure))
+        np.testing.assert_array_equal(drawn.truth.of(structure), again.truth.of(structure))
+
+
+def make_phantom_like(drawn: Phantom) -> Phantom:
+    """The phantom of the same pixel size, made anew from the seeds that a pool begins with."""
+    made = (make_phantom(FIRST_SEED + index, drawn.image.shape, drawn.pixel_size_nm) for index in range(3))
+    return next(each for each in made if np.array_equal(each.image, drawn.image))
 
 
 @pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
 def test_each_model_learns_what_its_card_says(starter: Starter) -> None:
-    assert starter_card(starter, None).class_names == {1: starter.structure}
+    assert starter_card(starter, STARTER_CONFIG, None).class_names == {1: starter.structure}
     empty = np.zeros((96, 96), np.uint16)
     truth = Truth(empty.copy(), empty.copy(), empty.copy())
     truth.of(starter.structure)[:] = 1  # this one everywhere, the others nowhere
@@ -83,26 +92,100 @@ def test_each_model_learns_what_its_card_says(starter: Starter) -> None:
     assert all(crop.labels[0, 0] == 1 for crop in crops)
 
 
-def test_training_learns_can_go_on_and_be_released(pool: PhantomPool, tmp_path: Path) -> None:
+_RECIPE = Recipe(crops=8, side=96, batch=2, points=64)
+_BEGUN = Configuration("nucleonet", STARTER_CONFIG, _RECIPE, seed=1)
+
+
+@pytest.fixture(scope="module")
+def run(pool: PhantomPool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     assert len(pool) == 3
-    family = Family.NUCLEONET
-    family = Family.NUCLEONET
-    starter = STARTERS[family]
-    network = build(ARCHITECTURE, STARTER_CONFIG)
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    recipe = Recipe(minutes=0.02, side=96, batch=2, points=64)
-    train(network, pool, starter, recipe, seed=1, run=tmp_path / "run")
-    kept = torch.load(tmp_path / "run" / "network.pt", weights_only=True)
-    assert kept.keys() == before.keys()
-    assert any(not torch.equal(kept[name], before[name]) for name in kept)
-    build(ARCHITECTURE, STARTER_CONFIG).load_state_dict(kept)  # to go on from
+    folder = tmp_path_factory.mktemp("runs") / "nucleonet"
+    train(folder, pool, _BEGUN)
+    return folder
 
-    release(tmp_path / "run", tmp_path, family)
+
+def test_a_training_keeps_a_log_and_a_plot(run: Path) -> None:
+    assert (run / "log.csv").read_text().startswith("crops,rate,total,semantic,centre,offset,points")
+    assert (run / "log.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_becomes_a_model_that_the_service_loads(run: Path, tmp_path: Path) -> None:
+    release(run, tmp_path)
     catalogue = Catalogue(tmp_path)
-    card = catalogue.find(f"{family}@starter")
-    assert card.class_names == {1: starter.structure}
+    card = catalogue.find("nucleonet@starter")
+    assert card.class_names == {1: Structure.NUCLEI}
     weights = catalogue.weights(card)
-    assert weights == tmp_path / f"{family}@starter.safetensors"
+    assert weights == tmp_path / "nucleonet@starter.safetensors"
+    assert weights.stat().st_size <= 8e6
     load_card(card, weights)
-    assert json.loads((tmp_path / f"{family}@starter.json").read_text())["licence"] == "Apache-2.0"
+    assert json.loads((tmp_path / "nucleonet@starter.json").read_text())["licence"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (replace(_BEGUN, model="dropnet"), "model was nucleonet and is dropnet"),
+        (replace(_BEGUN, seed=2), "seed was 1 and is 2"),
+        (replace(_BEGUN, recipe=replace(_RECIPE, crops=16)), "'crops': 16"),
+    ],
+)
+def test_a_run_is_not_gone_on_with_under_another_configuration(
+    run: Path, pool: PhantomPool, other: Configuration, named: str
+) -> None:
+    before = (run / "checkpoint.pt").read_bytes()
+    with pytest.raises(OtherConfiguration, match=named):
+        train(run, pool, other)
+    assert (run / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(pool: PhantomPool, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotKeep, match="Make room"):
+        train(tmp_path / "file" / "run", pool, _BEGUN)
+
+
+def command(pool: PhantomPool, run: Path, crops: int) -> str:
+    """The command line of a training that keeps a checkpoint after each step."""
+    program = f"{sys.executable} -m training.train {run} --pool {pool.folder}"
+    return f"exec {program} --crops {crops} --keep-seconds 0"
+
+
+def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "pool"
+    fill(folder, 3)
+    for copy in range(61):  # a training waits until there are more
+        shutil.copy(folder / f"{FIRST_SEED}.npz", folder / f"copy-{copy}.npz")
+    pool, run = PhantomPool(folder), tmp_path / "run"
+    process = subprocess.Popen(["/bin/sh", "-c", command(pool, run, crops=800)])
+    eventually(lambda: _steps(run) >= 1, "the first step", 60)
+    process.kill()
+    process.wait()
+    reached = _steps(run)
+
+    shorter = subprocess.run(
+        ["/bin/sh", "-c", command(pool, run, crops=16)], capture_output=True, text=True, check=False
+    )
+    assert shorter.returncode == 1
+    assert "begun with another configuration" in shorter.stderr
+    again = subprocess.Popen(["/bin/sh", "-c", command(pool, run, crops=800)])
+    eventually(lambda: _steps(run) > reached, "a step after the break", 60)
+    again.kill()
+    again.wait()
+
+
+def test_a_training_without_disk_says_so_and_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "pool"
+    fill(folder, 1)
+    for copy in range(63):
+        shutil.copy(folder / f"{FIRST_SEED}.npz", folder / f"copy-{copy}.npz")
+    limited = f"ulimit -f 2000; {command(PhantomPool(folder), tmp_path / 'run', crops=16)}"
+    ended = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def _steps(run: Path) -> int:
+    path = run / "checkpoint.pt"
+    return int(torch.load(path, weights_only=True)["step"]) if path.exists() else -1

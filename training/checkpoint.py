@@ -1,0 +1,115 @@
+"""What a training keeps so that it can go on after it was stopped, however it was stopped."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel
+
+from training.recipe import Recipe
+from workers.models.panoptic import PanopticNetwork
+
+_NAME = "checkpoint.pt"
+
+
+class TrainingStopped(Exception):
+    """Base of what ends a training early; the message says what to do."""
+
+
+class OtherConfiguration(TrainingStopped):
+    """The run was begun with another configuration; give that one, or name an empty folder."""
+
+
+class CannotKeep(TrainingStopped):
+    """The training cannot be kept, so it ends here; make room, then start it again and it goes on."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What must be the same before and after a break."""
+
+    model: str
+    """A plain string: checkpoints hold nothing else than tensors, numbers and text."""
+    architecture: dict[str, Any]  # the fields differ from one architecture to the next
+    recipe: Recipe
+    seed: int
+    start: str | None = None
+    """Id of the model whose weights it begins with."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Everything that changes while a network learns."""
+
+    network: PanopticNetwork
+    averaged: AveragedModel
+    optimizer: AdamW
+    generator: torch.Generator
+
+
+def keep(run: Path, configuration: Configuration, learner: Learner, step: int) -> None:
+    """Writes a checkpoint into `run`; a kill in the middle leaves the one before.
+
+    Raises CannotKeep where the disk is full or the folder cannot be written.
+    """
+    state = {
+        "configuration": asdict(configuration),
+        "step": step,
+        "network": learner.network.state_dict(),
+        "averaged": learner.averaged.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "generator": learner.generator.get_state(),
+    }
+    partial = run / f"{_NAME}.partial"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        torch.save(state, partial)
+        partial.replace(run / _NAME)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+        raise CannotKeep(
+            f"{run / _NAME} cannot be written: {error}. Make room, then give the same command again: "
+            "the training goes on from its last checkpoint."
+        ) from error
+
+
+def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
+    """Brings `learner` to where the run in this folder stopped; the number of steps done, 0 for a new run.
+
+    Raises OtherConfiguration where the run was begun with another one.
+    """
+    path = run / _NAME
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    begun, wanted = state["configuration"], asdict(configuration)
+    differing = [
+        f"{name} was {begun.get(name)} and is {wanted[name]}"
+        for name in wanted
+        if begun.get(name) != wanted[name]
+    ]
+    if differing:
+        raise OtherConfiguration(
+            f"the run in {run} was begun with another configuration: {'; '.join(differing)}. "
+            "Give the first again, or name another folder."
+        )
+    learner.network.load_state_dict(state["network"])
+    learner.averaged.load_state_dict(state["averaged"])
+    learner.optimizer.load_state_dict(state["optimizer"])
+    learner.generator.set_state(state["generator"])
+    return int(state["step"])
+
+
+def averaged_weights(run: Path) -> tuple[Configuration, dict[str, torch.Tensor]]:
+    """The running average of a run's weights, and what the run was begun with."""
+    state = torch.load(run / _NAME, weights_only=True)
+    begun = state["configuration"]
+    configuration = Configuration(**{**begun, "recipe": Recipe(**begun["recipe"])})
+    prefix = "module."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in state["averaged"].items()
+        if name.startswith(prefix)
+    }
+    return configuration, weights

@@ -1,0 +1,79 @@
+"""Scores a model on images with their truth: `python -m training.score_files MODEL IMAGE TRUTH`.
+
+Every slice of a stack is an image by itself; the truth is a label map, or a mask with components as objects.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tifffile
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from emserve.params import Parameters
+from emserve.scores import Scores
+from training.score import open_model, segment_image
+from workers.evaluation.instances import MaskComponents
+from workers.evaluation.overlaps import Labels
+from workers.evaluation.summary import evaluate
+
+_MEASURES = ("f1_50", "precision_50", "recall_50", "f1_75", "panoptic_quality", "foreground_iou")
+
+
+def truth_of(plane: NDArray[Any], *, only: str, components: bool) -> Labels:  # any integers
+    """The objects of a plane of the truth: labels, those of a range (`2000:3000`), or a mask's components."""
+    if only:
+        low, _, high = only.partition(":")
+        plane = np.where((plane >= int(low)) & (plane < int(high)), plane, 0)
+    if not components:
+        return plane
+    parts = MaskComponents()
+    labels = parts.add((plane > 0)[None])
+    objects: Labels = np.asarray(parts.final_labels())[labels[0]]
+    return objects
+
+
+def _row(name: str, values: list[float], predicted: float, true: float) -> list[str]:
+    return [name, *(f"{value:.3f}" for value in values), f"{predicted:g}", f"{true:g}"]
+
+
+def print_table(scores: list[Scores]) -> None:
+    """A row for each image, then the mean of their rows."""
+    table = Table("image", *_MEASURES, "predicted", "true")
+    rows = [[getattr(each, name) for name in _MEASURES] for each in scores]
+    for index, (each, values) in enumerate(zip(scores, rows, strict=True)):
+        table.add_row(*_row(str(index), values, each.predicted, each.true))
+    counts = sum(each.predicted for each in scores), sum(each.true for each in scores)
+    table.add_row(*_row("mean", [float(mean) for mean in np.mean(rows, axis=0)], *counts))
+    Console(file=sys.stdout).print(table)
+
+
+def main(
+    model: Annotated[str, typer.Argument(help="name@version")],
+    image: Annotated[Path, typer.Argument(help="TIFF: a grey image, or a stack of them")],
+    truth: Annotated[Path, typer.Argument(help="TIFF of the same shape")],
+    downsampling: Annotated[int, typer.Option(help="As the job's parameter")] = 1,
+    only: Annotated[str, typer.Option(help="Labels that count, such as 2000:3000")] = "",
+    components: Annotated[bool, typer.Option(help="The truth is a mask")] = False,
+    models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
+) -> None:
+    """Score MODEL on each plane of IMAGE and print the scores."""
+    card, engine = open_model(model, models)
+    params = card.parameters(Parameters.model_validate({"downsampling": downsampling}))
+    planes, truths = (np.atleast_3d(tifffile.imread(path).T).T for path in (image, truth))
+    scores = [
+        evaluate(
+            segment_image(plane, None, params, engine, card),
+            truth_of(labels, only=only, components=components),
+        )
+        for plane, labels in zip(planes, truths, strict=True)
+    ]
+    print_table(scores)
+
+
+if __name__ == "__main__":
+    typer.run(main)
