@@ -49,6 +49,20 @@ class Source(BaseModel):
     """Name of the weights' file in that record."""
 
 
+class CardScore(BaseModel):
+    """How well a model did on images with known objects; docs/evaluation.md defines the measures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: str
+    """Which images, at which downsampling, and whether they are generated or real."""
+    f1_50: float
+    f1_75: float
+    foreground_iou: float
+    objects: int
+    """How many there are in truth."""
+
+
 class ModelCard(BaseModel):
     """One version of one model. Frozen: a job pins the card it was accepted with."""
 
@@ -72,6 +86,10 @@ class ModelCard(BaseModel):
     """Pixel size at which the weights do best."""
     defaults: dict[str, Any] = {}  # values of parameters are of many types; Parameters checks them
     """What parameters are with this model where a job does not say; the others have their usual defaults."""
+    trained_on: str | None = None
+    scores: list[CardScore] = []
+    weaknesses: str | None = None
+    """Where it is known to fail."""
     source: Source
     licence: str
     citation: str

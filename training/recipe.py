@@ -12,7 +12,7 @@ class Recipe:
     """How many to see: a number of crops, not of minutes, so that a slow machine learns as much."""
     side: int = 224
     batch: int = 8
-    peak_rate: float = 2e-3
+    peak_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.03
     """Share of the crops over which the rate rises."""

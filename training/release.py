@@ -7,6 +7,7 @@ import typer
 
 from emserve.cards import PACKAGED_CARDS, STARTER, ModelCard, Source
 from training.augment import NORMS
+from training.card_scores import card_text
 from training.checkpoint import averaged_weights
 from training.starter_network import ARCHITECTURE
 from training.starters import STARTERS, Family, Starter
@@ -30,6 +31,8 @@ def starter_card(starter: Starter, config: dict[str, object], weights_sha256: st
         architecture_config=config,
         native_pixel_size_nm=starter.native_pixel_size_nm,
         defaults=starter.defaults,
+        trained_on="Generated images only (training/phantoms); no image of anybody's was seen.",
+        weaknesses=starter.weaknesses,
         source=Source(publisher="emserve"),
         licence="Apache-2.0",
         citation="none; these weights are for trying the service",
@@ -48,8 +51,7 @@ def main(
     network.load_state_dict(weights)
     card = starter_card(starter, config, None)
     sha256 = save(network, out / f"{card.id}.safetensors", "fp16")
-    text = starter_card(starter, config, sha256).model_dump_json(indent=2, exclude_none=True)
-    (out / f"{card.id}.json").write_text(text + "\n")
+    (out / f"{card.id}.json").write_text(card_text(starter_card(starter, config, sha256)))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 from numpy.typing import NDArray
 
-from emserve.cards import Catalogue, ModelCard
+from emserve.cards import PACKAGED_CARDS, Catalogue, ModelCard
 from emserve.params import Parameters
 from emserve.scores import Scores
+from training.card_scores import mean_score, record
 from training.phantoms import Phantom, Structure, make_phantom
 from training.pool import FIRST_SEED
 from workers.evaluation.overlaps import Labels, find_overlaps
@@ -79,11 +80,15 @@ def main(
     models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
     count: Annotated[int, typer.Option(help="Number of phantoms")] = 20,
     first_seed: Annotated[int, typer.Option(help="Seed of the first")] = 1,
+    keep: Annotated[bool, typer.Option("--record", help="Write the scores into the packaged card")] = False,
 ) -> None:
     """Score MODEL on phantoms of its own and print the scores as JSON."""
     card, engine = open_model(model, models)
     scores = score(engine, card, count, first_seed)
     sys.stdout.write(json.dumps(asdict(scores), indent=2) + "\n")
+    if keep:
+        data = f"generated images, seeds {first_seed} to {first_seed + count - 1}"
+        record(PACKAGED_CARDS / f"{card.id}.json", mean_score(data, [scores]))
 
 
 if __name__ == "__main__":

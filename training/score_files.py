@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from emserve.cards import PACKAGED_CARDS
 from emserve.params import Parameters
 from emserve.scores import Scores
+from training.card_scores import mean_score, record
 from training.score import open_model, segment_image
 from workers.evaluation.instances import MaskComponents
 from workers.evaluation.overlaps import Labels
@@ -60,6 +62,9 @@ def main(
     only: Annotated[str, typer.Option(help="Labels that count, such as 2000:3000")] = "",
     components: Annotated[bool, typer.Option(help="The truth is a mask")] = False,
     models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
+    keep_as: Annotated[
+        str, typer.Option("--record", help="Write the mean into the packaged card, as the score on this data")
+    ] = "",
 ) -> None:
     """Score MODEL on each plane of IMAGE and print the scores."""
     card, engine = open_model(model, models)
@@ -73,6 +78,8 @@ def main(
         for plane, labels in zip(planes, truths, strict=True)
     ]
     print_table(scores)
+    if keep_as:
+        record(PACKAGED_CARDS / f"{card.id}.json", mean_score(keep_as, scores))
 
 
 if __name__ == "__main__":

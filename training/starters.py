@@ -31,6 +31,8 @@ class Starter:
     start: Family | None
     """The starter whose weights it begins with: one that knows tissue learns another structure sooner."""
     defaults: dict[str, Any]  # parameters are of several types
+    weaknesses: str
+    """Where it is known to fail, for its card."""
 
 
 STARTERS = {
@@ -42,10 +44,13 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=44_000,
-            start=None,
+            crops=20_000,
+            start=Family.MITONET,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={"min_distance_object_centers": 7, "min_size": 60},
+            weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
+            "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
+            "granules and clumps of chromatin for mitochondria.",
         ),
         Starter(
             Family.NUCLEONET,
@@ -56,6 +61,8 @@ STARTERS = {
             crops=16_000,
             start=Family.MITONET,
             defaults={"min_distance_object_centers": 21, "min_size": 400},
+            weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
+            "fields much smaller than a nucleus.",
         ),
         Starter(
             Family.DROPNET,
@@ -66,6 +73,8 @@ STARTERS = {
             crops=16_000,
             start=Family.MITONET,
             defaults={"min_distance_object_centers": 5, "min_size": 60},
+            weaknesses="Droplets under 0.15 micrometres, droplets that differ from cytoplasm by little; it "
+            "takes lysosomes and dark granules for droplets.",
         ),
     )
 }

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from emserve.cards import Catalogue, ModelCard, ModelState, Norms, Source
+from emserve.cards import CardScore, Catalogue, ModelCard, ModelState, Norms, Source
 from emserve.errors import BrokerUnavailable, UserError
 from emserve.errors import UnknownModel as UnknownModelAsked
 from emserve.params import Parameters
@@ -36,6 +36,11 @@ class Model(BaseModel):
     padding_factor: int
     native_pixel_size_nm: float | None
     architecture: str
+    trained_on: str | None
+    scores: list[CardScore]
+    """On images with known objects."""
+    weaknesses: str | None
+    """Where it is known to fail."""
     source: Source
     licence: str
     citation: str
@@ -91,6 +96,9 @@ def _shown(card: ModelCard, catalogue: Catalogue, loaded: set[str]) -> Model:
         padding_factor=card.padding_factor,
         native_pixel_size_nm=card.native_pixel_size_nm,
         architecture=card.architecture,
+        trained_on=card.trained_on,
+        scores=card.scores,
+        weaknesses=card.weaknesses,
         source=card.source,
         licence=card.licence,
         citation=card.citation,

@@ -144,10 +144,12 @@ def place_mitochondria(
 
 def _draw_habit(rng: np.random.Generator, tissue: Tissue) -> Habit:
     shares = [0.55, 0.3, 0.15, 0.0] if tissue.needs_cristae else [0.4, 0.15, 0.2, 0.25]
+    if tissue.faint:  # lines tell them, spots would not
+        shares = [0.65, 0.35, 0.0, 0.0]
     return Habit(
         cristae=str(rng.choice(["lamellar", "radial", "spotty", "plain"], p=shares)),
         period_nm=rng.uniform(38, 100),
-        line_nm=rng.uniform(8, 22),
+        line_nm=rng.uniform(14 if tissue.faint else 8, 22),
         gap_nm=rng.uniform(10, 22),
         intermembrane=rng.uniform(0, 0.14),
         membranes=rng.uniform(0.7 if tissue.faint else 0.35, 1),
@@ -235,6 +237,8 @@ def _draw_skin(
     period = habit.period_nm * rng.uniform(0.85, 1.2)
     points, radii = tube.samples()
     spots = rng.integers(len(points), size=rng.poisson(1.5) if rng.random() < 0.2 else 0)
+    # Nothing else tells a pale one from a vesicle.
+    openness, reaches = (0.5, (0.8, 2.0)) if tissue.faint else (-0.2, (0.5, 0.8, 2.0))
     return Mitochondrion(
         habit=habit,
         matrix=matrix,
@@ -245,7 +249,7 @@ def _draw_skin(
         warp=Waves.draw(rng, 1.6 * period, 12),
         warp_nm=rng.uniform(0.15, 0.5) * period,
         gate=Waves.draw(rng, rng.uniform(0.7, 2.5) * period, 16),
-        openness=rng.uniform(-0.2, 1.0),
-        reach=float(rng.choice([0.5, 0.8, 2.0])),
+        openness=rng.uniform(openness, 1.0),
+        reach=float(rng.choice(reaches)),
         spots=tuple(points[spot] + 0.5 * radii[spot] * rng.uniform(-1, 1, 3) for spot in spots),
     )

@@ -9,6 +9,7 @@ Range = tuple[float, float]
 _FAINT = 0.14
 _LARGE_NM = 420.0
 _COARSE_NM = 11.5
+_THIN_NM = 300.0
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,14 @@ _LOGARITHMIC = {"cell_nm", "nucleus_nm", "mitochondrion_nm", "length", "section_
 def draw_tissue(rng: np.random.Generator, pixel_nm: float) -> Tissue:
     """A specimen: a kind of tissue, and values out of its ranges. Below zero a range means: none.
 
-    Pixels too coarse for cristae and double membranes get a stain that tells mitochondria by their darkness.
+    Where pixels are too coarse or mitochondria too thin for cristae to show, darkness tells them.
     """
     habitat = _HABITATS[rng.choice(len(_HABITATS), p=_SHARES)]
     values = {each.name: _draw(rng, each.name, getattr(habitat, each.name)) for each in fields(Tissue)}
     # Some stains leave the matrix as bright as the cytoplasm or brighter: cristae and membranes tell then.
     if rng.random() < 0.04:
         values["contrast"] = rng.uniform(-0.12, 0.05)
-    if pixel_nm > _COARSE_NM:
+    if pixel_nm > _COARSE_NM or values["mitochondrion_nm"] < _THIN_NM:
         values["contrast"] = max(values["contrast"], rng.uniform(_FAINT, 0.3))
     if values["mitochondrion_nm"] > _LARGE_NM:
         values["cristae"] = max(values["cristae"], rng.uniform(0.1, 0.25))

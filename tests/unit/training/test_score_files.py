@@ -1,0 +1,43 @@
+"""Scores on files: what counts as truth, and what a card tells of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from emserve.cards import PACKAGED_CARDS, CardScore, ModelCard
+from training.card_scores import record
+from training.score_files import main, truth_of
+
+
+def test_the_truth_may_be_labels_a_range_of_them_or_a_mask() -> None:
+    plane = np.zeros((6, 12), np.int32)
+    plane[1:3, 1:3], plane[1:3, 5:7], plane[4:6, 9:12] = 1001, 2001, 2002
+    np.testing.assert_array_equal(truth_of(plane, only="", components=False), plane)
+    of_class_two = truth_of(plane, only="2000:3000", components=False)
+    assert set(np.unique(of_class_two)) == {0, 2001, 2002}
+    assert len(np.unique(truth_of(np.minimum(plane, 1), only="", components=True))) == 4
+
+
+def test_a_stack_is_scored_plane_by_plane(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = np.full((2, 96, 96), 140, np.uint8)
+    tifffile.imwrite(tmp_path / "image.tif", empty)
+    tifffile.imwrite(tmp_path / "truth.tif", np.zeros_like(empty))
+    main("mitonet@starter", tmp_path / "image.tif", tmp_path / "truth.tif", models=tmp_path)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row.split("│")[1].strip() for row in rows] == ["0", "1", "mean"]
+    assert "1.000" in rows[-1]  # nothing is there, and nothing was found
+
+
+def test_a_score_takes_the_place_of_the_older_one_on_the_same_data(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_bytes((PACKAGED_CARDS / "mitonet@starter.json").read_bytes())
+    first = CardScore(data="some images", f1_50=0.5, f1_75=0.4, foreground_iou=0.6, objects=10)
+    better = first.model_copy(update={"f1_50": 0.7})
+    other = first.model_copy(update={"data": "other images"})
+    for score in (first, other, better):
+        record(path, score)
+    scores = ModelCard.model_validate_json(path.read_bytes()).scores
+    assert [score for score in scores if score.data == "some images"] == [better]
+    assert other in scores
