@@ -152,8 +152,10 @@ RUNS = {  # the cases of each image; tiled ones only where one tile holds the im
     "NucleoNet_base_v2": {"d300x421u8": ["default"]},
     "DropNet_base_v1": {"d300x421u8": ["default"]},
 }
-# One peak is 0.100013 in exact arithmetic, 0.100009 here and 0.099998, below the threshold, in the reference.
-LOWER = {("MitoNet_v1", "a256u8", "fine"): 0.997}
+# Two peaks of one case are 0.100014 and 0.100016 in exact arithmetic, at a threshold of 0.1: on which side
+# rounding leaves them differs from processor to processor. A hair below it both count; the reference has one.
+DISPUTED = ("MitoNet_v1", "a256u8", "fine")
+HAIR_BELOW, LOWER = 0.09995, 0.997
 
 
 @pytest.mark.parametrize(
@@ -163,12 +165,13 @@ LOWER = {("MitoNet_v1", "a256u8", "fine"): 0.997}
 def test_label_maps_divide_the_image_as_the_reference_does(
     model: str, image: str, case: str, goldens: Path, workspace: Workspace
 ) -> None:
-    params = Parameters(**CASES[case])
+    disputed = (model, image, case) == DISPUTED
+    params = Parameters(**CASES[case], **({"center_confidence_thr": HAIR_BELOW} if disputed else {}))
     request = Request2D(ArrayRows(image_of(image, goldens)), None, params, card_of(model))
     found = segment(request, engine_of(model, goldens), workspace, lambda *_: None)
     with np.load(goldens / f"e2e2d_{model}_{image}.npz") as file:
         same = agreement(all_labels(found.labels), file[f"seg_{case}"])
-    assert same >= LOWER.get((model, image, case), 0.999)
+    assert same >= (LOWER if disputed else 0.999)
     assert len(found.objects) == found.labels.count
 
 
