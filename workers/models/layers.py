@@ -1,5 +1,8 @@
 """Convolution blocks that both networks are made of."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 
@@ -40,6 +43,27 @@ def sepconv_norm(in_channels: int, out_channels: int, kernel: int, activation: n
     return nn.Sequential(SepConv(in_channels, out_channels, kernel), nn.BatchNorm2d(out_channels), activation)
 
 
+class Fusion(nn.Sequential):
+    """Maps of one size side by side, then what `sepconv_norm` gives."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__(*sepconv_norm(in_channels, out_channels, kernel, nn.ReLU(inplace=True)))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        x = torch.cat(tuple(maps), dim=1)
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+class Float32Conv(nn.Conv2d):
+    """A convolution in float32, whatever it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = super().forward(x.float())
+        return y
+
+
 class Head(nn.Module):
     """Separable 5 x 5 convolution, then a 1 x 1 one with a bias, in float32, to the output's channels."""
 
@@ -47,10 +71,9 @@ class Head(nn.Module):
         super().__init__()
         self.head = nn.Sequential(
             sepconv_norm(in_channels, in_channels, 5, nn.ReLU(inplace=True)),
-            nn.Conv2d(in_channels, out_channels, 1),
+            Float32Conv(in_channels, out_channels, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.head[0](x)
-        y: Tensor = self.head[1](features.float())
+        y: Tensor = self.head(x)
         return y

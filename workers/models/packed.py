@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
 from torch import Tensor, nn
 
+from workers.models.bands import RowBands
+from workers.models.layers import Fusion, Head
 from workers.models.panoptic import PanopticNetwork
 from workers.models.point_rend import PointLinear
 from workers.models.resnet import Bottleneck, ResNet
@@ -42,7 +44,7 @@ def pack(network: PanopticNetwork) -> PanopticNetwork:
 
 
 class PackedConv(nn.Module):
-    """A convolution and its activation, as one call of oneDNN.
+    """A convolution and its activation, as one call of oneDNN, in the data type of its weights.
 
     The first input packs the weights, since which layout is best depends on its size.
     """
@@ -53,17 +55,23 @@ class PackedConv(nn.Module):
         self._bias = conv.bias
         self._geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
         self._weight = conv.weight.detach()  # no parameter: oneDNN's layouts cannot be one
+        self._dtype = conv.weight.dtype
+        self.reach = conv.dilation[0] * (conv.kernel_size[0] - 1) // 2
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self._dtype)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, self._packed(x), self._bias, *self._geometry, self._activation, [], ""
         )
         return y
 
-    def add_relu(self, x: Tensor, other: Tensor) -> Tensor:
-        """ReLU of the convolution of `x` plus `other`; the activation of this convolution is left out."""
-        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, other, self._packed(x), self._bias, *self._geometry, "add", 1.0, "relu", [], ""
+    def add_relu_to(self, other: Tensor, x: Tensor) -> Tensor:
+        """`other`, which is now ReLU of the convolution of `x` plus what it was.
+
+        The activation of this convolution is left out.
+        """
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise_(
+            other, x, self._packed(x), self._bias, *self._geometry, "add", 1.0, "relu", [], ""
         )
         return y
 
@@ -138,7 +146,11 @@ class ShiftedSum(nn.Module):
 
 
 class PackedBottleneck(nn.Module):
-    """A residual block, its sum and ReLU taken into its last convolution."""
+    """A residual block, its sum and ReLU taken into its last convolution.
+
+    A block without a convolution in its shortcut overwrites its input with its output: memory that was
+    just read is written fastest.
+    """
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
@@ -150,7 +162,7 @@ class PackedBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        return self.conv3.add_relu(self.conv2(self.conv1(x)), shortcut)
+        return self.conv3.add_relu_to(shortcut, self.conv2(self.conv1(x)))
 
 
 def _fused_activations(network: nn.Module) -> dict[AnyConv, Activation]:
@@ -187,6 +199,14 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
             parent.register_module(name, PackedBottleneck(child))
         elif not _of_one_pixel(child):
             _pack_children(child, fused)
+            if isinstance(child, Head | Fusion):
+                parent.register_module(name, _in_bands(child))
+
+
+def _in_bands(block: Head | Fusion) -> RowBands:
+    """`block`, whose convolutions are packed, in bands of rows."""
+    convs = [module for module in block.modules() if isinstance(module, PackedConv)]
+    return RowBands(convs[0].reach, *convs)
 
 
 def _of_one_pixel(module: nn.Module) -> bool:

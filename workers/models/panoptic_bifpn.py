@@ -8,7 +8,7 @@ from pydantic import ConfigDict, PositiveInt, model_validator
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from workers.models.layers import conv_norm, sepconv_norm
+from workers.models.layers import Fusion, conv_norm, sepconv_norm
 from workers.models.panoptic import PanopticNetwork
 from workers.models.place import Place
 from workers.models.resnet import EncoderConfig, ResNet
@@ -142,13 +142,14 @@ class Decoder(nn.Module):
         self.upsamplings = nn.ModuleList(
             _upsampling(channels if i == 0 else 2 * channels, channels) for i in range(LEVELS)
         )
-        self.fusion = sepconv_norm(2 * channels, channels, 5, nn.ReLU(inplace=True))
+        self.fusion = Fusion(2 * channels, channels, 5)
 
     def forward(self, p2: Tensor, pyramid: list[Tensor]) -> Tensor:
+        *coarse, last = self.upsamplings
         x = pyramid[-1]
-        for upsampling, skip in zip(self.upsamplings, [*pyramid[-2::-1], p2], strict=True):
+        for upsampling, skip in zip(coarse, pyramid[-2::-1], strict=True):
             x = torch.cat((upsampling(x), skip), dim=1)  # (N, 2D, .., ..)
-        y: Tensor = self.fusion(x)  # (N, D, H/4, W/4)
+        y: Tensor = self.fusion((last(x), p2))  # (N, D, H/4, W/4)
         return y
 
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from workers.models.layers import conv_norm_relu, sepconv_norm
+from workers.models.layers import Fusion, conv_norm_relu
 from workers.models.panoptic import PanopticNetwork
 from workers.models.place import Place, enlarge
 from workers.models.resnet import EncoderConfig, ResNet
@@ -80,14 +80,12 @@ class Decoder(nn.Module):
         self._stride = config.encoder.output_stride
         self.aspp = ASPP(p5_channels, config)
         self.project = nn.Sequential(conv_norm_relu(p2_channels, low_level_channels))
-        self.fuse = nn.Sequential(
-            sepconv_norm(channels + low_level_channels, channels, 5, nn.ReLU(inplace=True))
-        )
+        self.fuse = nn.Sequential(Fusion(channels + low_level_channels, channels, 5))
 
     def forward(self, p2: Tensor, p5: Tensor, places: list[Place]) -> Tensor:
         height, width = p2.shape[2:]
         context = enlarge(self.aspp(p5), (height, width), self._stride, places)  # (N, D, H/4, W/4)
-        y: Tensor = self.fuse(torch.cat((context, self.project(p2)), dim=1))  # (N, D, H/4, W/4)
+        y: Tensor = self.fuse((context, self.project(p2)))  # (N, D, H/4, W/4)
         return y
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from workers.models.layers import Head
+from workers.models.layers import Float32Conv
 from workers.models.packed import can_pack, pack
 from workers.models.panoptic import PanopticNetwork
 
@@ -32,7 +32,7 @@ def _lower(network: PanopticNetwork, dtype: torch.dtype) -> None:
 
     What a head says must not be rounded to 8 bits: flat tops in a heat map make two centres of one.
     """
-    last = {head.head[1] for head in network.modules() if isinstance(head, Head)}
     for module in network.modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d) and module not in last:
+        is_conv = isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d)
+        if is_conv and not isinstance(module, Float32Conv):
             module.to(dtype)
