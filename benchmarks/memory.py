@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from benchmarks.surroundings import AS_IN_SERVICE
 from benchmarks.table import Table, seconds
 from training.phantoms import make_phantom
 
@@ -43,11 +44,10 @@ def measure_peak(side: int, tile: str, folder: Path) -> Peak:
         path = Path(name).absolute() / "image.npy"
         _write_image(path, side)
         command = [sys.executable, "-m", "benchmarks.segment_process", str(path), tile]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
         done = subprocess.run(
             command,
             cwd=_ROOT,
-            env=environment,
+            env={**os.environ, **AS_IN_SERVICE},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

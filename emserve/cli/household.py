@@ -108,6 +108,8 @@ class Household:
             # A spinning thread that lost its core holds up every small operation of the others.
             "OMP_WAIT_POLICY": "PASSIVE",
             "OMP_NUM_THREADS": str(self.threads),
+            # torch takes the memory of a network's maps anew for each image: thousands of small pages to map.
+            "THP_MEM_ALLOC_ENABLE": "1",
         }
         for device in devices:
             for number in range(1, self._settings.workers + 1):
