@@ -64,9 +64,13 @@ class Pass(nn.Module):
         self.after_combines = nn.ModuleList([block] * len(in_channels))
         self.weights = nn.Parameter(torch.ones(LEVELS))
 
-    def normalised_weights(self) -> Tensor:
+    def shares(self, inputs: int) -> list[tuple[Tensor, ...]]:
+        """The shares of `inputs` maps in each level that takes up another; those of one level add up to 1."""
         positive = F.relu(self.weights)
-        return positive / (positive.sum() + WEIGHT_EPSILON)
+        normalised = positive / (positive.sum() + WEIGHT_EPSILON)
+        # A level's begin at its number; of three, the last level lacks one.
+        windows = F.pad(normalised, (0, inputs - 2)).unfold(0, inputs, 1)  # (LEVELS - 1, inputs)
+        return [level.unbind() for level in windows / (windows.sum(dim=1, keepdim=True) + WEIGHT_EPSILON)]
 
 
 class TopDown(Pass):
@@ -74,13 +78,13 @@ class TopDown(Pass):
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         """[P3, ..., P7] to [P3, ..., P7], all with the pass's channels; P7 stays as it is."""
-        w = self.normalised_weights()
-        levels = pyramid[::-1]  # P7, ..., P3
-        fused = [levels[0]]
-        for i, (resample, conv) in enumerate(zip(self.resamplings, self.after_combines, strict=True)):
-            above = F.interpolate(fused[-1], scale_factor=2.0, mode="nearest")
-            share = w[i : i + 2] / (w[i : i + 2].sum() + WEIGHT_EPSILON)
-            fused.append(conv(share[0] * above + share[1] * resample(levels[i + 1])))
+        fused = [pyramid[-1]]
+        for level, resample, conv, (of_coarser, of_level) in zip(
+            pyramid[-2::-1], self.resamplings, self.after_combines, self.shares(2), strict=True
+        ):
+            joint = of_level * resample(level)
+            joint += F.interpolate(of_coarser * fused[-1], scale_factor=2.0, mode="nearest")
+            fused.append(conv(joint))
         return fused[::-1]
 
 
@@ -89,13 +93,14 @@ class BottomUp(Pass):
 
     def forward(self, pyramid: list[Tensor], top_down: list[Tensor]) -> list[Tensor]:
         """[P3, ..., P7] of the layer's input and of the top-down pass to [P3, ..., P7]."""
-        w = self.normalised_weights()
         fused = [top_down[0]]
-        for i, (resample, conv) in enumerate(zip(self.resamplings, self.after_combines, strict=True)):
-            share = w[i : i + 3] / (w[i : i + 3].sum() + WEIGHT_EPSILON)
-            joint = share[0] * _halve(fused[-1]) + share[1] * resample(pyramid[i + 1])
-            if i + 2 < LEVELS:  # P7 has no top-down form of its own
-                joint = joint + share[2] * top_down[i + 1]
+        for i, (resample, conv, (of_finer, of_level, of_top_down)) in enumerate(
+            zip(self.resamplings, self.after_combines, self.shares(3), strict=True), start=1
+        ):
+            joint = of_finer * _halve(fused[-1])
+            joint += of_level * resample(pyramid[i])
+            if i + 1 < LEVELS:  # P7 has no top-down form of its own
+                joint += of_top_down * top_down[i]
             fused.append(conv(joint))
         return fused
 
