@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 _BORDER, _LARGEST_BORDER = 0.1, 128
+_CONTEXT = 102  # pixels; the border of a tile of 1024. A smaller tile's network looks no less far.
 _GRID = 16  # pixels; the stride of the deepest features that keep their place
 _UNSEEN = 0.4  # share of an overlap, at a tile's very edge, where what the network saw was cut off
 
@@ -65,19 +66,25 @@ class Cut:
         # Where tiles lie on the same grid as the whole, the network sees them almost as it sees the whole.
         grid = min(self.stride, _GRID)
         padded = _up(length, grid)
-        starts = tuple(start // grid * grid for start in tile_starts(padded, self.side))
+        starts = tuple(start // grid * grid for start in tile_starts(padded, self.side, _border(self.side)))
         return Axis(padded, self.side, starts)
 
 
-def tile_starts(length: int, size: int) -> list[int]:
+def _border(size: int) -> int:
+    """Of a tile of `size` pixels: a tenth as in empanada, up to 128, but no less than the network needs.
+
+    A quarter is the most: otherwise a tile would be nothing but borders.
+    """
+    return max(min(_LARGEST_BORDER, int(_BORDER * size)), min(_CONTEXT, size // 4))
+
+
+def tile_starts(length: int, size: int, border: int) -> list[int]:
     """Where tiles of `size` pixels begin so that they cover `length` with borders as equal as can be.
 
-    Neighbours share at least a fifth of a tile, or 256 pixels: each has a border of a tenth, or 128. These
-    are the tiles that users of empanada know.
+    Neighbours share at least two borders. For the same border these are the tiles that empanada's users know.
     """
     if length <= size:
         return [0]
-    border = min(_LARGEST_BORDER, int(_BORDER * size))
     count = -(-max(0, length - 2 * (size - border)) // (size - 2 * border)) + 2
     excess = 2 * (size - border) + (count - 2) * (size - 2 * border) - length
     even = excess / (2 * count - 2) + border

@@ -108,15 +108,16 @@ def wholes(
     return [(image, _labels(image, 0, starter, folder)) for image in images]
 
 
-@pytest.mark.parametrize("tile", [576, 640])
+@pytest.mark.parametrize(("tile", "least"), [(512, 0.99), (576, 0.995), (640, 0.995)])
 def test_tiles_show_no_seam(
     tile: int,
+    least: float,
     wholes: list[tuple[NDArray[Any], NDArray[Any]]],
     starter: tuple[ModelCard, Engine],
     tmp_path: Path,
 ) -> None:
     pairs = ((whole, _labels(image, tile, starter, tmp_path)) for image, whole in wholes)
-    assert foreground_agreement(pairs) >= 0.995
+    assert foreground_agreement(pairs) >= least
 
 
 def _labels(

@@ -25,13 +25,27 @@ from workers.inference.tiling import Cut, tile_starts
 def test_tiles_lie_where_the_reference_puts_them(
     name: str, height: int, width: int, size: int, data: Path
 ) -> None:
+    border = min(128, int(0.1 * size))  # the reference's
     ours = [
         (y, min(y + size, height), x, min(x + size, width))
-        for x in tile_starts(width, size)
-        for y in tile_starts(height, size)
+        for x in tile_starts(width, size, border)
+        for y in tile_starts(height, size, border)
     ]
     with np.load(data / "tiler.npz") as file:
         np.testing.assert_array_equal(ours, file[name])
+
+
+@pytest.mark.parametrize(
+    ("tile", "shared"), [(256, 128), (384, 192), (512, 204), (1024, 204), (1280, 256), (4096, 256)]
+)
+@pytest.mark.parametrize("length", [5000, 16384])
+def test_neighbours_share_what_the_network_needs_to_see_however_small_they_are(
+    tile: int, shared: int, length: int
+) -> None:
+    axis = Cut(tile, 16, 16).axis(length)
+    starts = np.array(axis.starts)
+    grid = 16  # starts are rounded down to it
+    assert (starts[:-1] + axis.size - starts[1:]).min() > shared - grid
 
 
 lengths = st.integers(1, 5000)
