@@ -1,6 +1,7 @@
-"""Runs the peer's functions on the arrays of a folder: `python peer_process.py FOLDER`, in its environment.
+"""Runs the peer's functions on a folder's arrays: `python peer_process.py FOLDER MOST`, in its environment.
 
-Reads classes.npy, heat.npy and offsets.npy, writes labels.npy, and prints processor seconds as JSON.
+Reads classes.npy, heat.npy and offsets.npy, writes labels.npy, and prints the number of centres and processor
+seconds as JSON. Only the first MOST centres are gone on with.
 """
 
 import json
@@ -24,20 +25,22 @@ _STEP = 4  # pixels per grid point
 _THRESHOLD, _WINDOW = 0.1, 3
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, most: int) -> None:
     torch.set_num_threads(1)
     classes = torch.from_numpy(np.load(folder / "classes.npy").astype(np.int64))[None]  # (1, H, W)
     heat = torch.from_numpy(np.load(folder / "heat.npy"))[None, None]  # (1, 1, h, w)
     offsets = torch.from_numpy(np.load(folder / "offsets.npy"))[None]  # (1, 2, h, w)
-    seconds: dict[str, float] = {}
+    measured: dict[str, float] = {}
 
     def timed(step: str, work: Callable[[], Any]) -> Any:  # the peer has no types
         before = time.process_time()
         result = work()
-        seconds[step] = time.process_time() - before
+        measured[step] = time.process_time() - before
         return result
 
     centres = timed("centres_s", lambda: postprocess.find_instance_center(heat, _THRESHOLD, _WINDOW))
+    measured["found"] = len(centres)
+    centres = centres[:most]
     cells = timed("grouping_s", lambda: postprocess.group_pixels(centres, offsets, step=_STEP))
     fine = cells.repeat_interleave(_STEP, dim=1).repeat_interleave(_STEP, dim=2).long()
     fine[classes == 0] = 0
@@ -51,8 +54,8 @@ def main(folder: Path) -> None:
     rle.connected_components(objects[:64, :64])  # whatever is set up at the first call
     labels = timed("connecting_s", lambda: rle.connected_components(objects))
     np.save(folder / "labels.npy", np.asarray(labels, np.int64))
-    sys.stdout.write(json.dumps(seconds) + "\n")
+    sys.stdout.write(json.dumps(measured) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

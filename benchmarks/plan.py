@@ -14,7 +14,7 @@ class Plan:
     """Side of the image that is grouped, merged and connected."""
     centres: tuple[int, ...] = (500,)
     centres_alone: tuple[int, ...] = (5000,)
-    """Without the peer, which would take minutes."""
+    """Without the peer."""
     measured_objects: tuple[int, ...] = (500, 5000)
     tile: int = 1024
     """Side of the scene that images of growing size repeat."""

@@ -19,6 +19,7 @@ from workers.inference.rows import Workspace
 Labels = npt.NDArray[np.int64]
 
 _REPEATS = 5
+_VERDICTS = {True: "same objects", False: "OBJECTS DIFFER", None: "peer: 500 centres, scaled up"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class PostProcessing:
     """Sum of its four steps, in memory."""
     ratio: float | None = None
     agree: bool | None = None
-    """Whether both give the same objects, pixel by pixel."""
+    """Whether both give the same objects, pixel by pixel; None if the peer got a part of the centres."""
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ class PostProcessing:
             *(seconds(step) for step in steps),
             seconds(self.peer_s),
             times(self.ratio),
-            "same objects" if self.agree else "OBJECTS DIFFER",
+            _VERDICTS[self.agree],
         )
 
 
@@ -76,7 +77,7 @@ def _beside(ours: PostProcessing, labels: Labels, theirs: PeerRun) -> PostProces
         peer_connecting_s=theirs.connecting_s,
         peer_s=total,
         ratio=total / ours.ours_s,
-        agree=same_objects(labels, theirs.labels),
+        agree=None if theirs.labels is None else same_objects(labels, theirs.labels),
     )
 
 
