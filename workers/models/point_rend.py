@@ -107,7 +107,7 @@ def _smallest(values: Tensor, count: int) -> Tensor:
     candidates = torch.arange(0)
     sample = values[::_THINNING]
     rank = int(_SPARE * count / _THINNING)
-    if 0 < rank < len(sample):
+    if 0 < rank < len(sample) and values.is_cpu:  # a GPU selects fast, and would have to be waited for
         # Most are larger than a bound that the sample gives, and need no selection.
         candidates = (values <= sample.kthvalue(rank).values).nonzero()[:, 0]
     if len(candidates) < count:

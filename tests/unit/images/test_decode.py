@@ -94,9 +94,19 @@ def test_jpeg_in_tiff_gives_back_nearly_its_pixels(layout: dict[str, Any]) -> No
     assert np.abs(found.astype(int) - smooth).max() <= 8
 
 
-@pytest.mark.parametrize("options", [{"ome": True}, {"imagej": True}, {"bigtiff": True}])
-def test_other_tiffs_give_back_their_pixels(options: dict[str, Any]) -> None:
-    same(read(tiff(ARRAYS["uint16"], **options)), ARRAYS["uint16"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ome": True},
+        {"ome": True, "compression": "zlib", "tile": (32, 16)},
+        {"imagej": True},
+        {"bigtiff": True},
+        {"bigtiff": True, "byteorder": ">", "compression": "lzw", "rowsperstrip": 16},
+    ],
+)
+def test_other_tiffs_give_back_their_pixels(options: dict[str, Any], dtype: str) -> None:
+    same(read(tiff(ARRAYS[dtype], **options)), ARRAYS[dtype])
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "uint16", "int16", "float32"])
