@@ -22,7 +22,7 @@ _TINY = Plan(
     memory_sides=(128,),
     decoded_sides=(128,),
     models=("mitonet@starter",),
-    forward_sides=(64, 256),
+    forward_sides=(256,),
     agreement_images=1,
 )
 
