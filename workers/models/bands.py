@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_BAND_BYTES = (
-    1 << 21
-)  # of the input, for each thread: the second-level cache of a processor holds about as much
+_BAND_BYTES = 1 << 21  # of the input, for each thread: about what the second-level cache of a processor holds
 _LEAST_ROWS = 8
 
 
