@@ -44,10 +44,10 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=20_000,
+            crops=32_000,
             start=Family.MITONET,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
-            defaults={"min_distance_object_centers": 7, "min_size": 60},
+            defaults={"confidence_thr": 0.45, "min_distance_object_centers": 5, "min_size": 90},
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
             "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
             "granules and clumps of chromatin for mitochondria.",
