@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from emserve.errors import EmserveError
@@ -51,3 +52,9 @@ def build(name: str, config: Mapping[str, Any]) -> PanopticNetwork:
             for fault in error.errors()
         )
         raise InvalidArchitecture(f"The configuration of {name} is wrong at {faults}.") from error
+
+
+def build_outline(name: str, config: Mapping[str, Any]) -> PanopticNetwork:
+    """As `build`, without any memory for the weights: on the device "meta"."""
+    with torch.device("meta"):
+        return build(name, config)

@@ -14,7 +14,7 @@ from emserve.cards import ModelCard
 from emserve.errors import EmserveError
 from workers.models.fold import fold
 from workers.models.panoptic import PanopticNetwork
-from workers.models.registry import build
+from workers.models.registry import build_outline
 
 Storage = Literal["fp16", "fp32"]
 
@@ -62,6 +62,14 @@ class WeightsMismatch(EmserveError):
         self.other_shape = tuple(other_shape)
 
 
+class WeightsUnwritable(EmserveError):
+    slug = "weights-unwritable"
+    title = "The model's weights cannot be stored"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}. Make room there, or choose another folder.")
+
+
 class WeightsOverflow(EmserveError):
     slug = "weights-overflow"
     title = "The weights are too large for 16 bits"
@@ -73,7 +81,8 @@ class WeightsOverflow(EmserveError):
 def save(network: PanopticNetwork, path: Path, storage: Storage = "fp16") -> str:
     """Writes the tensors of `network`, each once, and returns the file's SHA-256.
 
-    Floating-point tensors are stored as `storage`. Raises WeightsOverflow where fp16 cannot hold one.
+    Floating-point tensors are stored as `storage`. Raises WeightsOverflow where fp16 cannot hold one, and
+    WeightsUnwritable.
     """
     stored: dict[str, Tensor] = {}
     for key, tensor in _own_tensors(network).items():
@@ -82,7 +91,10 @@ def save(network: PanopticNetwork, path: Path, storage: Storage = "fp16") -> str
             stored[key] = stored[key].to(_DTYPES[storage])
             if stored[key].isinf().any():
                 raise WeightsOverflow(key)
-    save_file(stored, path)
+    try:
+        save_file(stored, path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsUnwritable(path, str(error)) from error
     path.chmod(0o644)  # the library's own 0600 would keep workers of another user out
     return sha256(path)
 
@@ -121,8 +133,7 @@ def load_card(
 
 def outline(card: ModelCard) -> PanopticNetwork:
     """The plain network of `card` without any memory for its weights."""
-    with torch.device("meta"):
-        return build(card.architecture, card.architecture_config)
+    return build_outline(card.architecture, card.architecture_config)
 
 
 def fill(network: PanopticNetwork, tensors: Mapping[str, Tensor]) -> None:
