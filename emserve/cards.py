@@ -1,15 +1,15 @@
 """Model cards: what a model segments, how its input is prepared, where its weights come from."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emserve.errors import ModelMissing, UnknownModel
 from emserve.params import Downsampling, Parameters
@@ -46,7 +46,14 @@ class Source(BaseModel):
     record: str | None = None
     """Number of the publisher's record."""
     file: str | None = None
-    """Name of the weights' file in that record."""
+    """Name of the weights' file in that record, or of the file that was imported."""
+    checksum: str | None = None
+    """Algorithm and digest of that file, as its record stated them when it was installed."""
+    sha256: str | None = None
+    """SHA-256 of that file."""
+    installed_at: datetime | None = None
+    acceptance: dict[Literal["2d", "3d"], str] = {}
+    """Numbers of the publisher's records with images to try the model on."""
 
 
 class CardScore(BaseModel):
@@ -139,13 +146,27 @@ class Catalogue:
         self._pins = pins or {}
 
     @cached_property
-    def _cards(self) -> dict[str, ModelCard]:
+    def _found(self) -> tuple[dict[str, ModelCard], list[Path]]:
+        """The cards by id, and files that are none."""
         cards: dict[str, ModelCard] = {}
+        strangers = []
         for folder in reversed(self._folders):
-            for path in sorted(folder.glob("*.json")):
-                card = ModelCard.model_validate(json.loads(path.read_text()))
-                cards[card.id] = card
-        return cards
+            for path in sorted(folder.glob("[!.]*.json")):
+                card = _read(path)
+                if card is None:
+                    strangers.append(path)
+                else:
+                    cards[card.id] = card
+        return cards, strangers
+
+    @property
+    def _cards(self) -> dict[str, ModelCard]:
+        return self._found[0]
+
+    @property
+    def unreadable(self) -> list[Path]:
+        """Files that should be cards and are not. They cost no other model."""
+        return self._found[1]
 
     def cards(self) -> Iterable[ModelCard]:
         """Every card, by name and version."""
@@ -186,6 +207,15 @@ class Catalogue:
             available = [card.id for card in self.cards() if self.weights(card)]
             raise ModelMissing(card.id, available)
         return card
+
+
+def _read(path: Path) -> ModelCard | None:
+    """The card at `path`, or None where there is none, or one of another name than its file's."""
+    try:
+        card = ModelCard.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):  # it may have been removed just now
+        return None
+    return card if card.id == path.stem else None
 
 
 def _version_order(version: str) -> list[tuple[int, str]]:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     model_dir: Path | None = None
     """Folder of installed models; `models` in the data folder without it."""
 
+    model_mirror: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    """Address that answers as Zenodo does and is asked in its place when models are pulled."""
+
     model_pin: dict[str, str] = {}
     """Version that a bare model name means, such as {"mitonet": "1"}."""
 

@@ -16,7 +16,7 @@ MARKUP: Literal["markdown"] = "markdown"
 
 @dataclass(frozen=True)
 class Entry:
-    """A command: the function `name` in the module `emserve.cli.<name>`, unless another module is given."""
+    """A command, or a group of them: `name` in the module `emserve.cli.<name>`, unless another is given."""
 
     name: str
     help: str
@@ -26,8 +26,11 @@ class Entry:
 
     def load(self) -> Any:  # a command of click's, whose types typer does not export
         module = import_module(f"emserve.cli.{self.module or self.name}")
+        found = getattr(module, self.name)
+        if isinstance(found, typer.Typer):  # a group of commands
+            return typer.main.get_command(found)
         alone = typer.Typer(add_completion=False, rich_markup_mode=MARKUP)
-        alone.command(self.name)(getattr(module, self.name))
+        alone.command(self.name)(found)
         return typer.main.get_command(alone)
 
 
@@ -38,7 +41,7 @@ ENTRIES = (
     Entry("job", "Show one job.", _IMAGES),
     Entry("cancel", "Stop jobs.", _IMAGES),
     Entry("delete", "Delete jobs, with their images and results.", _IMAGES),
-    Entry("models", "List the models that can be asked for.", _IMAGES),
+    Entry("models", "List, pull, import, verify, test and remove models.", _IMAGES),
     Entry(
         "evaluate", "Compare a label map with the truth: scores, and a picture of hits and errors.", _IMAGES
     ),

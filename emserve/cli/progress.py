@@ -11,12 +11,14 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.text import Text
 
 from emserve.client.payload import OnBytes
 from emserve.client.stories import OnProgress
+from emserve.installer.download import OnBytes as OnDownloaded
 from emserve.jobs import Job, JobStatus
 
 
@@ -37,6 +39,29 @@ def upload_progress(console: Console, name: str) -> Iterator[OnBytes]:
 
         def show(sent: int, total: int | None) -> None:
             progress.update(task, completed=sent, total=total)
+
+        yield show
+
+
+@contextmanager
+def download_progress(console: Console, name: str) -> Iterator[OnDownloaded]:
+    """Shows the bytes that it is told of, and what time they leave."""
+    if not console.is_terminal:
+        yield _plain_download(console, name)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"{name}: asking", total=None)
+
+        def show(have: int, total: int) -> None:
+            text = f"{name}: fetching" if have < total else f"{name}: checking and converting"
+            progress.update(task, description=text, completed=have, total=total)
 
         yield show
 
@@ -92,6 +117,19 @@ def _plain_upload(console: Console, name: str) -> OnBytes:
     def show(sent: int, total: int | None) -> None:
         if sent == total:
             console.print(Text(f"{name}: {decimal(sent)} sent"), soft_wrap=True)
+
+    return show
+
+
+def _plain_download(console: Console, name: str) -> OnDownloaded:
+    told = -1
+
+    def show(have: int, total: int) -> None:
+        nonlocal told
+        tenth = 10 * have // max(1, total)
+        if tenth != told:
+            told = tenth
+            console.print(Text(f"{name}: {decimal(have)} of {decimal(total)}"), soft_wrap=True)
 
     return show
 

@@ -160,6 +160,10 @@ class AsyncClient:
         """Every model that the service knows, installed or not."""
         return await self._carry_out(stories.list_models())
 
+    async def model(self, reference: str) -> ModelInfo:
+        """One model; a bare name is the version that a job with that name would run."""
+        return await self._carry_out(stories.read_model(reference))
+
     async def segment(
         self,
         image: Image,

@@ -154,6 +154,10 @@ class Client:
         """Every model that the service knows, installed or not."""
         return self._carry_out(stories.list_models())
 
+    def model(self, reference: str) -> ModelInfo:
+        """One model; a bare name is the version that a job with that name would run."""
+        return self._carry_out(stories.read_model(reference))
+
     def segment(
         self,
         image: Image,

@@ -1,5 +1,7 @@
 """A model as the service lists it."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -22,6 +24,10 @@ class ModelInfo(BaseModel):
     citation: str = ""
     sha256: str | None = None
     """Of the installed weights."""
+    padding_factor: int | None = None
+    architecture: str = ""
+    source: dict[str, Any] = {}  # what is known of a model's origin differs
+    """Publisher, record, file, checksums, as far as they are known."""
 
 
 class ModelInfos(BaseModel):

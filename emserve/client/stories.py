@@ -38,6 +38,7 @@ _SLOW_SECONDS = 660.0  # the service stores an upload, or renders a result, befo
 _JOB = TypeAdapter(Job)
 _PAGE = TypeAdapter(JobPage)
 _MODELS = TypeAdapter(ModelInfos)
+_MODEL: TypeAdapter[ModelInfo] = TypeAdapter(ModelInfo)
 _PROVENANCE: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 
@@ -107,6 +108,10 @@ def await_end(job_id: str, patience: Patience) -> Story[Job]:
 
 def list_models() -> Story[list[ModelInfo]]:
     return (yield from _ask(Call("GET", "/v1/models"))).read_as(_MODELS).models
+
+
+def read_model(reference: str) -> Story[ModelInfo]:
+    return (yield from _ask(Call("GET", f"/v1/models/{quote(reference, safe='@')}"))).read_as(_MODEL)
 
 
 def read_objects(job_id: str) -> Story[list[Row]]:

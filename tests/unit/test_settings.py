@@ -24,6 +24,7 @@ _CHANGED: dict[str, Any] = {
     "model_dir": Path("/srv/models"),
     "model_pin": {"mitonet": "1"},
     "warm_models": ["mitonet", "nucleonet@2"],
+    "model_mirror": "https://mirror.example.org",
     "model_memory_bytes": 123,
     "job_timeout_seconds": 1.5,
     "worker_memory_bytes": 456,

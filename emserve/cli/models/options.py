@@ -1,0 +1,53 @@
+"""Options that the commands of `emserve models` share, and the folder that they mean."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emserve.cli.programs import ProgramFailed, run_program
+from emserve.cli.up_options import settings_of
+from emserve.client.address import VARIABLE
+from emserve.installer.folder import ModelFolder
+from emserve.installer.installer import Conversion, Installer
+from emserve.settings import Settings
+
+_CONVERTER = "workers.models.convert"
+
+ModelDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-dir", file_okay=False, help="Folder of models. [default: models in the data folder]"
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", file_okay=False, help="The service's data folder. [default: data]"),
+]
+
+
+ServiceUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url", envvar=VARIABLE, metavar="URL", help="Ask the service there in place of the folder."
+    ),
+]
+
+
+def chosen_settings(model_dir: Path | None, data_dir: Path | None) -> Settings:
+    return settings_of({"model_dir": model_dir, "data_dir": data_dir})
+
+
+def installer(folder: ModelFolder) -> Installer:
+    """One that converts in a process of its own, the only one with torch in it."""
+    return Installer(folder, _convert)
+
+
+def _convert(source: Path, weights: Path) -> Conversion:
+    output = run_program(_CONVERTER, str(source), str(weights), extra="worker")
+    try:
+        return Conversion.model_validate_json(output)
+    except ValueError as error:
+        raise ProgramFailed(
+            f"{_CONVERTER} said something else than what it found: {output!r:.200}."
+        ) from error

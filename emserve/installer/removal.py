@@ -1,0 +1,55 @@
+"""Removing a model, unless a job that was accepted still needs it."""
+
+import contextlib
+from collections.abc import Callable
+
+from emserve import storage
+from emserve.book import JobBook
+from emserve.cards import ModelCard
+from emserve.errors import BrokerUnavailable, JobNotFound
+from emserve.installer.errors import ModelInUse
+from emserve.installer.folder import ModelFolder
+
+Needed = Callable[[], list[str]]
+"""Gives the ids of the jobs that need the model."""
+
+
+def remove(folder: ModelFolder, card: ModelCard, needed: Needed) -> None:
+    """Removes weights and card. Raises ModelInUse and the folder's errors."""
+    with folder.changing() as drafts:
+        _refuse_if(needed, card)
+        weights, hidden = folder.weights_file(card), drafts / "removed.safetensors"
+        with contextlib.suppress(FileNotFoundError):
+            weights.replace(hidden)  # from here on no job is accepted for it
+        try:
+            _refuse_if(needed, card)  # one may have been, just before
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                hidden.replace(weights)
+            raise
+        folder.card_file(card).unlink(missing_ok=True)
+
+
+def jobs_in_need(book: JobBook, card_id: str) -> list[str]:
+    """Ids of the jobs that have not ended and were accepted for this model, oldest first.
+
+    While no broker runs, every stored job is looked at. Raises StorageUnavailable."""
+    try:
+        known = book.live.active() if book.live.is_built else None
+    except BrokerUnavailable:
+        known = None
+    ids = storage.children(book.store, storage.JOBS) if known is None else known
+    return [job_id for job_id in sorted(ids) if _needs(book, job_id, card_id)]
+
+
+def _needs(book: JobBook, job_id: str, card_id: str) -> bool:
+    try:
+        record, end = book.record_and_end(job_id)
+    except JobNotFound:  # an upload that is no job yet, or one that was deleted
+        return False
+    return end is None and record.model.id == card_id
+
+
+def _refuse_if(needed: Needed, card: ModelCard) -> None:
+    if ids := needed():
+        raise ModelInUse(card.id, ids)
