@@ -74,8 +74,8 @@ class ModelMissing(UserError):
 
     def __init__(self, card_id: str, available: Sequence[str]) -> None:
         detail = (
-            f"The weights of {card_id} are not installed on this server. "
-            f"Models that can run: {', '.join(available) or 'none'}."
+            f"The weights of {card_id} are not installed on this server; its operator does that with "
+            f"`emserve models pull`. Models that can run: {', '.join(available) or 'none'}."
         )
         super().__init__(detail, errors=[FieldError("/model", detail)])
 

@@ -1,9 +1,10 @@
 """Which workers are alive: each renews an entry in Redis that expires without it."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 from redis import Redis
 from rq.utils import as_text
 
+from emserve.resident import Resident
 from emserve.tally import Event, Tally
 from emserve.tickets import broker_errors
 
@@ -20,8 +21,14 @@ class WorkerEntry(BaseModel):
     device: str
     job_id: str | None = None
     """What it works on."""
-    loaded: list[str] = []
-    """Ids of the models that it holds warm."""
+    residents: list[Resident] = []
+    """The models that it holds warm, the most recently used last."""
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented way
+    @property
+    def loaded(self) -> list[str]:
+        """Ids of these models."""
+        return [resident.id for resident in self.residents]
 
 
 class Fleet:

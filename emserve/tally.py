@@ -24,6 +24,11 @@ class Event(StrEnum):
     LEASE_LOST = "leases_lost"
     WORKER_LOST = "workers_lost"
     IMAGE_PROCESS_DIED = "image_process_deaths"  # by what it was doing
+    MODEL_LOADED = "model_loads"  # by model, as the following four
+    MODEL_LOAD_SECONDS = "model_load_seconds"  # adds up seconds
+    MODEL_EVICTED = "model_evictions"
+    MODEL_PIXELS = "model_pixels"  # adds up pixels that were inferred
+    MODEL_SECONDS = "model_seconds"  # adds up the seconds that took
     TICKET_REFUSED = "tickets_refused"
 
 

@@ -60,6 +60,7 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
         created_at=datetime.now(UTC),
         request_id=traces().get("request_id"),
     )
+    _require_unchanged(resources, card)
     with about(job_id=job_id):
         job = resources.book.accept(record)
         log.info("job accepted", extra={"model": record.model.id, "pixels": record.input.pixels})
@@ -72,6 +73,13 @@ def _card(resources: Resources, reference: str | None) -> ModelCard:
         detail = f"Say which model should run. Known models: {known}."
         raise InvalidRequest(detail, errors=[FieldError("/model", detail)])
     return resources.catalogue.runnable(reference)
+
+
+def _require_unchanged(resources: Resources, card: ModelCard) -> None:
+    """Reading the header took a while, in which the model may have been removed."""
+    if resources.catalogue.runnable(card.id) != card:
+        detail = f"{card.id} was installed anew at this very moment. Submit the image again."
+        raise InvalidRequest(detail, errors=[FieldError("/model", detail)])
 
 
 def _parameters(text: str | None) -> Parameters:

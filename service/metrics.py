@@ -1,6 +1,6 @@
 """What Prometheus sees: requests, the state of things at each scrape, and what all processes counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from emserve.errors import BrokerUnavailable
+from emserve.fleet import WorkerEntry
 from emserve.ids import seconds_since
 from emserve.tally import Event
 from service.resources import Resources
@@ -38,6 +39,11 @@ _EVENTS = {
     Event.LEASE_LOST: ("Leases that ran out because their worker was gone.", None),
     Event.WORKER_LOST: ("Workers that went without a word.", None),
     Event.IMAGE_PROCESS_DIED: ("Image processes that died.", "doing"),
+    Event.MODEL_LOADED: ("Times a worker loaded a model.", "model"),
+    Event.MODEL_LOAD_SECONDS: ("Seconds that loading took.", "model"),
+    Event.MODEL_EVICTED: ("Times a worker dropped a model to make room for another.", "model"),
+    Event.MODEL_PIXELS: ("Pixels of images that a model was run on.", "model"),
+    Event.MODEL_SECONDS: ("Seconds that running it took.", "model"),
     Event.TICKET_REFUSED: ("Tickets in the queue that were not ours.", None),
 }
 
@@ -75,7 +81,9 @@ class StateCollector(Collector):
         text = "Longest time since a worker renewed the lease of a job; it runs out at 8."
         yield _gauge("lease_age_seconds", text, book.tickets.lease_age())
         yield _gauge("active_jobs", "Jobs without an end.", len(book.live.active()))
-        yield _gauge("workers", "Live workers.", len(self._resources.fleet.workers()))
+        workers = self._resources.fleet.workers()
+        yield _gauge("workers", "Live workers.", len(workers))
+        yield from _residency(workers)
 
     def _events(self) -> Iterator[Metric]:
         totals = self._resources.book.tally.totals()
@@ -84,6 +92,18 @@ class StateCollector(Collector):
             for value, total in totals.get(event, {} if label else {"": 0.0}).items():
                 family.add_metric([value] if label else [], total)
             yield family
+
+
+def _residency(workers: Iterable[WorkerEntry]) -> Iterator[Metric]:
+    """Which models lie where, and how large they are there."""
+    labels = ["model", "device", "worker"]
+    taken = GaugeMetricFamily(
+        "emserve_model_resident_bytes", "Memory of the models that workers hold warm.", labels=labels
+    )
+    for worker in workers:
+        for resident in worker.residents:
+            taken.add_metric([resident.id, worker.device, worker.name], resident.bytes)
+    yield taken
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

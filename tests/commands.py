@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SECONDS = 60
+_SECONDS = 300
 
 
 def command(*arguments: str | Path, **variables: str) -> tuple[list[str], dict[str, str]]:

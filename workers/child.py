@@ -29,13 +29,13 @@ def main() -> None:
     sweep(settings.scratch_dir)
     bench = open_bench(settings, device)
     connection: Connection[bytes, bytes] = Connection(descriptor)
-    send(connection, Ready(device=device, loaded=bench.shelf.loaded()))
+    send(connection, Ready(device=device, residents=bench.shelf.residents()))
     try:
         while True:
             assignment = receive(connection)
             if isinstance(assignment, Assignment):
                 _work(bench, assignment)
-                send(connection, Ended(job_id=assignment.job_id, loaded=bench.shelf.loaded()))
+                send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))
     except (EOFError, OSError):
         log.info("the supervisor is gone; ending")
     finally:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from emserve.resident import Resident
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -26,7 +28,7 @@ class Ready(_Message):
 
     kind: Literal["ready"] = "ready"
     device: str
-    loaded: list[str]
+    residents: list[Resident]
 
 
 class Ended(_Message):
@@ -34,7 +36,7 @@ class Ended(_Message):
 
     kind: Literal["ended"] = "ended"
     job_id: str
-    loaded: list[str]
+    residents: list[Resident]
 
 
 Message = Annotated[Assignment | Ready | Ended, Field(discriminator="kind")]

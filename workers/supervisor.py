@@ -101,7 +101,8 @@ class Supervisor(Worker):
         """Warms the child, then works until a signal stops it."""
         self._device = device
         self._child.ensure_ready()
-        log.info("worker ready", extra={"worker": self.name, "device": device, "loaded": self._child.loaded})
+        loaded = [resident.id for resident in self._child.residents]
+        log.info("worker ready", extra={"worker": self.name, "device": device, "loaded": loaded})
         self.work(logging_level=None)
         self._child.kill()
 
@@ -151,7 +152,7 @@ class Supervisor(Worker):
         if self._job_id is None and pipeline is None and self._stop_at is None:
             self._child.ensure_ready()  # one that died at rest must cost no job an attempt
         entry = WorkerEntry(
-            name=self.name, device=self._device, job_id=self._job_id, loaded=self._child.loaded
+            name=self.name, device=self._device, job_id=self._job_id, residents=self._child.residents
         )
         try:
             super().heartbeat(timeout, pipeline)

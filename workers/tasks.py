@@ -102,7 +102,7 @@ def _finish(bench: Bench, job_id: str, end: JobEnd) -> None:
 
 def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
     image = _decode(attempt, workspace)
-    card = attempt.bench.catalogue.runnable(attempt.record.model.id)
+    card = attempt.bench.pinned(attempt.record.model)
     request = pipeline.Request2D(image, attempt.pixel_size_nm, attempt.record.params, card)
     found = pipeline.segment(request, attempt.bench.engine(card), workspace, attempt.progress)
     dtype = _write_labels(attempt, found.labels)
@@ -119,6 +119,7 @@ def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
         precision=attempt.bench.settings.precision,
         seconds=attempt.progress.seconds,
     )
+    attempt.bench.tell_speed(card, attempt.record.input.pixels, result.seconds.get("infer", 0))
     _write_provenance(attempt, result, card)
     return JobEnd(
         status=JobStatus.SUCCEEDED,

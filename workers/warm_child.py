@@ -9,6 +9,7 @@ from signal import Signals
 import psutil
 
 from emserve.errors import EmserveError
+from emserve.resident import Resident
 from workers.messages import Assignment, Ended, Ready, receive, send
 
 START_SECONDS = 180.0
@@ -31,7 +32,7 @@ class WarmChild:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[bytes, bytes] | None = None
         self._ready = False
-        self.loaded: list[str] = []
+        self.residents: list[Resident] = []
 
     @property
     def pid(self) -> int:
@@ -65,7 +66,7 @@ class WarmChild:
             self.kill()
             raise ChildFailed(f"The worker's process on {self._device} did not become ready: {reason}.")
         self._ready = True
-        self.loaded = message.loaded
+        self.residents = message.residents
 
     def assign(self, assignment: Assignment) -> None:
         """Gives the child its work; a child that died meanwhile shows at the next poll."""
@@ -87,7 +88,7 @@ class WarmChild:
                 self._process.wait()
             return None
         if isinstance(message, Ended):
-            self.loaded = message.loaded
+            self.residents = message.residents
         return None if isinstance(message, Assignment) else message
 
     @property
@@ -115,4 +116,4 @@ class WarmChild:
             self._process.wait()
         if self._connection is not None:
             self._connection.close()
-        self._process, self._connection, self._ready, self.loaded = None, None, False, []
+        self._process, self._connection, self._ready, self.residents = None, None, False, []

@@ -1,5 +1,7 @@
 """Models: what can be asked for."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,6 +11,7 @@ from emserve.cards import CardScore, Catalogue, ModelCard, ModelState, Norms, So
 from emserve.errors import BrokerUnavailable, UserError
 from emserve.errors import UnknownModel as UnknownModelAsked
 from emserve.params import Parameters
+from emserve.tally import Event
 from service.deps import ResourcesDep
 from service.resources import Resources
 
@@ -19,6 +22,27 @@ class ModelNotFound(UserError):
     slug = "model-not-found"
     title = "No such model"
     status = 404
+
+
+class Residency(BaseModel):
+    """A worker that holds the model warm."""
+
+    worker: str
+    device: str
+    bytes: int
+    """Memory that its weights take there."""
+    load_seconds: float
+    """How long loading took, the comparison of its SHA-256 included."""
+
+
+class Speed(BaseModel):
+    """What was measured of the jobs that ran, on whatever devices, since counting began."""
+
+    pixels: float
+    """Of the images that were inferred."""
+    seconds: float
+    """That the inference of them took."""
+    pixels_per_second: float
 
 
 class Model(BaseModel):
@@ -45,6 +69,10 @@ class Model(BaseModel):
     licence: str
     citation: str
     sha256: str | None
+    residents: list[Residency]
+    """Where it is warm."""
+    speed: Speed | None
+    """Null until a job has run."""
     parameters_schema: dict[str, Any]  # a JSON Schema
     """JSON Schema of the parameters that a job with this model takes."""
 
@@ -55,12 +83,27 @@ class ModelList(BaseModel):
     models: list[Model]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What the broker knows of all models; empty while it is away."""
+
+    residencies: Mapping[str, list[Residency]]
+    pixels: Mapping[str, float]
+    seconds: Mapping[str, float]
+
+    def speed(self, card_id: str) -> Speed | None:
+        pixels, seconds = self.pixels.get(card_id, 0.0), self.seconds.get(card_id, 0.0)
+        if seconds <= 0:
+            return None
+        return Speed(pixels=pixels, seconds=seconds, pixels_per_second=pixels / seconds)
+
+
 @router.get("", response_model=ModelList)
 def list_models(resources: ResourcesDep) -> ModelList:
     """Every model that this server knows, installed or not."""
-    loaded = _loaded(resources)
+    seen = _look(resources)
     catalogue = resources.catalogue
-    return ModelList(models=[_shown(card, catalogue, loaded) for card in catalogue.cards()])
+    return ModelList(models=[_shown(card, catalogue, seen) for card in catalogue.cards()])
 
 
 @router.get("/{reference}", response_model=Model)
@@ -71,25 +114,37 @@ def read_model(reference: str, resources: ResourcesDep) -> Model:
         card = catalogue.find(reference)
     except UnknownModelAsked as error:
         raise ModelNotFound(str(error)) from error
-    return _shown(card, catalogue, _loaded(resources))
+    return _shown(card, catalogue, _look(resources))
 
 
-def _loaded(resources: Resources) -> set[str]:
+def _look(resources: Resources) -> _Seen:
+    residencies: dict[str, list[Residency]] = {}
     try:
-        return {card_id for worker in resources.fleet.workers() for card_id in worker.loaded}
+        workers, totals = resources.fleet.workers(), resources.book.tally.totals()
     except BrokerUnavailable:
-        return set()
+        return _Seen({}, {}, {})
+    for worker in workers:
+        for resident in worker.residents:
+            residency = Residency(
+                worker=worker.name,
+                device=worker.device,
+                bytes=resident.bytes,
+                load_seconds=resident.load_seconds,
+            )
+            residencies.setdefault(resident.id, []).append(residency)
+    return _Seen(residencies, totals.get(Event.MODEL_PIXELS, {}), totals.get(Event.MODEL_SECONDS, {}))
 
 
-def _shown(card: ModelCard, catalogue: Catalogue, loaded: set[str]) -> Model:
+def _shown(card: ModelCard, catalogue: Catalogue, seen: _Seen) -> Model:
     state = ModelState.MISSING if catalogue.weights(card) is None else ModelState.AVAILABLE
+    residents = seen.residencies.get(card.id, [])
     return Model(
         id=card.id,
         name=card.name,
         version=card.version,
         title=card.title,
         description=card.description,
-        state=ModelState.LOADED if card.id in loaded else state,
+        state=ModelState.LOADED if residents else state,
         class_names=card.class_names,
         thing_list=card.thing_list,
         norms=card.norms,
@@ -103,6 +158,8 @@ def _shown(card: ModelCard, catalogue: Catalogue, loaded: set[str]) -> Model:
         licence=card.licence,
         citation=card.citation,
         sha256=card.weights_sha256,
+        residents=residents,
+        speed=seen.speed(card.id),
         parameters_schema=_parameters_schema(card),
     )
 

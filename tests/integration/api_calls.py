@@ -10,10 +10,10 @@ from tests.integration.workshop import eventually
 from tests.pictures import tiff
 
 
-def submit(http: httpx.Client, image: NDArray[Any]) -> str:
-    """Uploads `image` for the packaged model; the job's id."""
+def submit(http: httpx.Client, image: NDArray[Any], model: str = "mitonet") -> str:
+    """Uploads `image` for the packaged model, or another; the job's id."""
     file = tiff(image, compression="zlib")
-    answer = http.post("/v1/jobs", files={"image": ("cell.tif", file)}, data={"model": "mitonet"})
+    answer = http.post("/v1/jobs", files={"image": ("cell.tif", file)}, data={"model": model})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 

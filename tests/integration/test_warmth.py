@@ -22,6 +22,8 @@ def test_the_model_stays_warm_in_the_same_child(workshop: Workshop, worker: Work
     fleet = Fleet(workshop.book.tickets.queue.connection)
     (entry,) = [one for one in fleet.workers() if one.name == worker.name]
     assert entry.loaded == ["mitonet@starter"]
+    assert entry.residents[0].bytes > 1_000_000
+    assert entry.residents[0].load_seconds > 0
 
 
 def test_a_busy_worker_says_what_it_works_on(workshop: Workshop, worker: Worker) -> None:

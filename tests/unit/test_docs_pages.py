@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from emserve.cli.command_group import ENTRIES
+from emserve.installer.installer import released_cards
 from emserve.jobs import Job
 from emserve.params import Parameters
 from emserve.scores import Scores
@@ -87,6 +88,15 @@ def test_the_options_of_evaluate_are_those_that_are_explained() -> None:
     (entry,) = (each for each in ENTRIES if each.name == "evaluate")
     options = {name for parameter in entry.load().params for name in parameter.opts if name.startswith("--")}
     assert set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE)) == options
+
+
+def test_every_command_and_every_released_model_is_on_the_page_of_models() -> None:
+    text = (_ROOT / "docs" / "models.md").read_text()
+    (entry,) = (each for each in ENTRIES if each.name == "models")
+    assert [name for name in entry.load().commands if f"`emserve models {name}" not in text] == []
+    for card in released_cards().values():
+        assert f"| `{card.name}` | `{card.id}` |" in text
+        assert f"https://zenodo.org/records/{card.source.record}" in text
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_IDS)

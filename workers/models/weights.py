@@ -122,13 +122,18 @@ def load_card(
 ) -> PanopticNetwork:
     """The network of `card`, folded, with the weights at `path`, on `device`.
 
-    Raises WeightsChanged where the card has a SHA-256 and the file another one, and what `load` raises.
+    Raises what `verified_sha256` and `load` raise.
     """
-    if card.weights_sha256 is not None:
-        found = sha256(path)
-        if found != card.weights_sha256:
-            raise WeightsChanged(path, card.weights_sha256, found)
+    verified_sha256(card, path)
     return load(outline(card), path, dtype).to(device)
+
+
+def verified_sha256(card: ModelCard, path: Path) -> str:
+    """SHA-256 of the file at `path`. Raises WeightsChanged where the card names another one."""
+    found = sha256(path)
+    if card.weights_sha256 not in {None, found}:
+        raise WeightsChanged(path, card.weights_sha256 or "", found)
+    return found
 
 
 def outline(card: ModelCard) -> PanopticNetwork:

@@ -128,7 +128,7 @@ def loaded() -> Callable[[Any], list[str]]:
         shelf = Shelf("cpu", budget, precision)
         for version in ("a", "b"):
             shelf.get(card.model_copy(update={"version": version}), weights)
-        return shelf.loaded()
+        return [resident.id for resident in shelf.residents()]
 
     return load
 

@@ -1,0 +1,174 @@
+"""Models that come and go while the service runs, and the memory that they take."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import obstore
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from emserve import storage
+from emserve.jobs import Job, PinnedModel
+from tests.commands import refused, run
+from tests.integration.api_calls import submit, succeeded
+from tests.integration.workshop import Worker, Workshop, eventually, record_of
+from tests.lab import install, small_export
+from tests.pictures import tiff
+from tests.running_service import RunningService, running_service
+
+_IMAGE = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+_MODEL_BYTES = 2_000_000  # nearly; two of them fit into the budget, three do not
+Json = Any  # a body as any client sees it
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_export(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with room for two small models, or one starter, and a warm list of which one is unknown."""
+    settings = {
+        "EMSERVE_MODEL_MEMORY_BYTES": str(int(2.5 * _MODEL_BYTES)),
+        "EMSERVE_WARM_MODELS": '["nobody", "mitonet"]',
+    }
+    with running_service(tmp_path_factory.mktemp("lab") / "data", settings=settings) as service:
+        yield service
+
+
+@pytest.fixture
+def http(lab: RunningService) -> Iterator[httpx.Client]:
+    with lab.client() as client:
+        yield client
+
+
+def shown(http: httpx.Client, name: str) -> Json:
+    answer = http.get(f"/v1/models/{name}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def loaded(http: httpx.Client) -> set[str]:
+    models = http.get("/v1/models").json()["models"]
+    return {model["name"] for model in models if model["state"] == "loaded"}
+
+
+def models_dir(lab: RunningService) -> Path:
+    return lab.data_dir / "models"
+
+
+def remove(lab: RunningService, name: str) -> subprocess.CompletedProcess[str]:
+    return run("models", "remove", name, "--data-dir", lab.data_dir)
+
+
+def test_models_come_without_a_restart_and_the_least_used_makes_room(
+    lab: RunningService, http: httpx.Client, export: Path
+) -> None:
+    assert loaded(http) == {"mitonet"}  # the name that nobody has cost it nothing
+    for name in ("a", "b", "c"):
+        install(models_dir(lab), name, export)
+        assert shown(http, name)["state"] == "available"
+    for name in ("a", "b", "a", "c"):
+        job = succeeded(http, submit(http, _IMAGE, name))
+        assert job.model.sha256 == shown(http, name)["sha256"]
+    eventually(lambda: loaded(http) == {"a", "c"}, "b to make room")
+
+    model = shown(http, "a")
+    (residency,) = model["residents"]
+    assert 0.5 * _MODEL_BYTES < residency["bytes"] < 1.2 * _MODEL_BYTES
+    assert residency["device"] == "cpu"
+    assert residency["load_seconds"] > 0
+    assert model["speed"]["pixels"] == 2 * _IMAGE.size
+    assert model["speed"]["pixels_per_second"] == pytest.approx(2 * _IMAGE.size / model["speed"]["seconds"])
+    assert shown(http, "mitonet-mini")["speed"] is None
+    held = {"model": "a@1", "device": "cpu", "worker": residency["worker"]}
+    assert metric(http, "model_resident_bytes", **held) == residency["bytes"]
+    assert [metric(http, "model_loads_total", model=f"{name}@1") for name in "abc"] == [1, 1, 1]
+    assert metric(http, "model_evictions_total", model="b@1") == 1
+    assert metric(http, "model_evictions_total", model="mitonet@starter") == 1
+    assert metric(http, "model_pixels_total", model="a@1") == 2 * _IMAGE.size
+    assert metric(http, "model_load_seconds_total", model="c@1") > 0
+    assert metric(http, "model_seconds_total", model="c@1") > 0
+
+
+def metric(http: httpx.Client, name: str, **labels: str) -> float:
+    families = text_string_to_metric_families(http.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples]
+    (value,) = [each.value for each in samples if each.name == f"emserve_{name}" and each.labels == labels]
+    return value
+
+
+def test_a_model_that_jobs_need_is_not_removed(lab: RunningService, http: httpx.Client, export: Path) -> None:
+    install(models_dir(lab), "needed", export)
+    lab.child().suspend()
+    try:
+        job_id = submit(http, _IMAGE, "needed")
+        refused(remove(lab, "needed"), "needed@1 is needed by jobs", job_id, "emserve cancel")
+        assert shown(http, "needed")["state"] == "available"
+    finally:
+        lab.child().resume()
+    succeeded(http, job_id)
+    done = remove(lab, "needed")
+    assert done.returncode == 0, done.stderr
+    assert http.get("/v1/models/needed").status_code == 404
+    answer = http.post("/v1/jobs", files={"image": ("a.tif", tiff(_IMAGE))}, data={"model": "needed"})
+    assert answer.json()["type"].endswith("unknown-model")
+
+
+def test_files_that_are_no_models_cost_no_other(
+    lab: RunningService, http: httpx.Client, export: Path
+) -> None:
+    folder = models_dir(lab)
+    card = install(folder, "spoilt", export)
+    weights = folder / "spoilt@1.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    (folder / "broken@1.json").write_text("{")
+    (folder / "copy of spoilt@1.json").write_text(card.model_dump_json())
+    job_id = submit(http, _IMAGE, "spoilt")
+    job = eventually(lambda: _ended(http, job_id), "the job's end")
+    assert job.error is not None
+    assert job.error.type.endswith("weights-changed")
+    ids = {model["id"] for model in http.get("/v1/models").json()["models"]}
+    assert "spoilt@1" in ids
+    assert "broken@1" not in ids
+    succeeded(http, submit(http, _IMAGE, "mitonet"))
+    verified = run("models", "verify", "--data-dir", lab.data_dir)
+    assert verified.returncode == 1
+    assert "broken@1.json" in verified.stdout
+    for name in ("spoilt@1.json", "spoilt@1.safetensors", "broken@1.json", "copy of spoilt@1.json"):
+        (folder / name).unlink()
+
+
+def _ended(http: httpx.Client, job_id: str) -> Job | None:
+    job = Job.model_validate(http.get(f"/v1/jobs/{job_id}").json())
+    return job if job.status.ended else None
+
+
+def test_without_a_running_service_stored_jobs_are_asked(export: Path, tmp_path: Path) -> None:
+    with running_service(tmp_path / "data", "--api-only") as service, service.client() as http:
+        install(service.data_dir / "models", "later", export)
+        job_id = submit(http, _IMAGE, "later")
+        service.stop()
+        refused(remove(service, "later"), job_id)
+        assert (service.data_dir / "models" / "later@1.safetensors").exists()
+
+
+def test_a_job_runs_with_the_weights_it_was_accepted_with_or_not_at_all(
+    workshop: Workshop, worker: Worker
+) -> None:
+    assert worker.running.is_alive
+    pinned = PinnedModel(name="mitonet", version="starter", sha256="0" * 64)
+    record = record_of(_IMAGE.shape, model=pinned)
+    obstore.put(workshop.book.store, storage.input_key(record.id), tiff(_IMAGE))
+    workshop.book.accept(record)
+    job = workshop.ended(record.id)
+    assert job.error is not None
+    assert job.error.type.endswith("model-changed")
+    assert "0" * 64 in job.error.detail
