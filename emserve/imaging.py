@@ -93,11 +93,14 @@ class Render(_Call):
     source: ImageSource
     scratch_dir: Path
     """Where it may make a folder to work in."""
+    class_id: int | None = None
+    """Of labels and objects, only those of this class."""
 
     @property
     def key(self) -> str:
         """Where the rendered file is stored."""
-        return storage.render_key(self.job_id, self.execution_id, self.format.filename)
+        of_class = "" if self.class_id is None else f"class{self.class_id}-"
+        return storage.render_key(self.job_id, self.execution_id, of_class + self.format.filename)
 
     @property
     def description_key(self) -> str:

@@ -184,6 +184,8 @@ class JobResult(Frozen):
 
     objects: int
     """How many objects the label map holds; for a semantic map, how many classes it shows."""
+    classes: dict[int, str] = {}
+    """Class id to name, of the model that ran."""
     dtype: str
     shape: list[int]
     axes: str

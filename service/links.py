@@ -1,5 +1,7 @@
 """A job as it is answered: with links to what exists."""
 
+from urllib.parse import quote
+
 from emserve.jobs import Job, JobStatus
 
 _RESULTS = {"labels": "labels", "objects": "objects", "preview": "preview.png", "provenance": "provenance"}
@@ -15,6 +17,15 @@ def linked(job: Job) -> Job:
     links = {"self": path}
     if job.status is JobStatus.SUCCEEDED:
         links |= {name: f"{path}/{part}" for name, part in _RESULTS.items()}
+        links |= _class_links(job)
     elif not job.status.ended:
         links["cancel"] = f"{path}/cancel"
     return job.model_copy(update={"links": links})
+
+
+def _class_links(job: Job) -> dict[str, str]:
+    """The label map of each class, where there are several."""
+    names = job.result.classes.values() if job.result else ()
+    if len(names) < 2:
+        return {}
+    return {f"labels:{name}": f"{job_path(job.id)}/labels?class={quote(name, safe='')}" for name in names}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 from emserve import storage
-from emserve.errors import NoResult, ResultNotReady
+from emserve.errors import FieldError, InvalidRequest, NoResult, ResultNotReady
 from emserve.imaging import Render, RenderedFile, ResultFormat
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
 from service.resources import Resources
@@ -54,10 +54,14 @@ def finished(resources: Resources, job_id: str) -> tuple[JobRecord, JobEnd, str]
 
 
 async def rendered(
-    resources: Resources, flight: SingleFlight, job_id: str, wanted: ResultFormat
+    resources: Resources,
+    flight: SingleFlight,
+    job_id: str,
+    wanted: ResultFormat,
+    only_class: str | None = None,
 ) -> RenderedFile:
-    """The result file of a succeeded job, rendered at the first request."""
-    record, _, execution_id = await asyncio.to_thread(finished, resources, job_id)
+    """The result file of a succeeded job, rendered at the first request; of one class, if that is named."""
+    record, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
     call = Render(
         storage_url=resources.settings.storage_url,
         job_id=job_id,
@@ -65,10 +69,22 @@ async def rendered(
         format=wanted,
         source=ImageSource.of(record.params),
         scratch_dir=resources.settings.scratch_dir,
+        class_id=None if only_class is None else _class_id(end, only_class),
     )
     with flight.lock(call.key) as lock:
         async with lock:
             return await resources.run_imaging(lambda: _find_or_render(resources, call))
+
+
+def _class_id(end: JobEnd, wanted: str) -> int:
+    """The class of that name, or of that number. Raises InvalidRequest."""
+    classes = end.result.classes if end.result else {}
+    for class_id, name in classes.items():
+        if wanted in {name, str(class_id)}:
+            return class_id
+    known = ", ".join(classes.values()) or "none"
+    detail = f"The model of this job has no class {wanted!r:.80}. Its classes: {known}."
+    raise InvalidRequest(detail, errors=[FieldError("/class", detail)])
 
 
 def _find_or_render(resources: Resources, call: Render) -> RenderedFile:

@@ -46,7 +46,21 @@ def small_network(architecture: str, num_classes: int = 1) -> PanopticNetwork:
         norm.bias.data.uniform_(-0.2, 0.2)
         norm.running_mean = torch.empty_like(norm.bias.data).uniform_(-0.1, 0.1)
         norm.running_var = torch.empty_like(norm.bias.data).uniform_(0.5, 1.5)
-    return network.eval()
+    return _spread(network.eval())
+
+
+@torch.no_grad()
+def _spread(network: PanopticNetwork) -> PanopticNetwork:
+    """Sets the last layers so that noise holds every class, and centres."""
+    found = network(torch.randn(1, 1, 128, 128))
+    for head, outputs in ((network.semantic_head, found.coarse_logits), (network.ins_center, found.ctr_hmp)):
+        last = head.head[1]
+        if not isinstance(last, nn.Conv2d) or last.bias is None:
+            raise TypeError(last)
+        mean, deviation = outputs.mean((0, 2, 3)), outputs.std((0, 2, 3))
+        last.weight /= deviation[:, None, None, None]
+        last.bias.copy_((last.bias - mean) / deviation)
+    return network
 
 
 def released_tensors(network: PanopticNetwork, architecture: str) -> dict[str, Tensor]:

@@ -111,6 +111,7 @@ def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
     attempt.progress.close()
     result = JobResult(
         objects=len(found.objects),
+        classes=card.class_names,
         dtype=dtype,
         shape=list(found.labels.shape),
         axes="YX",

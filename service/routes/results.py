@@ -61,6 +61,12 @@ def _files(types: dict[str, dict[str, Any]]) -> Any:  # OpenAPI fragments, free-
 
 
 Accept = Annotated[str | None, Header(include_in_schema=False)]
+OnlyClass = Annotated[
+    str | None,
+    Query(
+        alias="class", description="Name or id of a class: only its objects, under the labels that they have."
+    ),
+]
 
 
 @router.get(
@@ -74,11 +80,12 @@ async def labels(
     job_id: JobId,
     resources: ResourcesDep,
     format: Annotated[LabelsFormat | None, Query(description="Wins over Accept.")] = None,  # noqa: A002 - the API\'s name
+    only_class: OnlyClass = None,
     accept: Accept = None,
 ) -> Response:
-    """The label map: background 0, objects 1 to n."""
+    """The label map: background 0, objects 1 to n; or the objects of one class in it."""
     wanted = format or _negotiate(accept, _LABELS_TYPES, "labels")
-    return await _result(request, resources, job_id, ResultFormat(wanted), "labels")
+    return await _result(request, resources, job_id, ResultFormat(wanted), "labels", only_class)
 
 
 @router.get(
@@ -92,11 +99,12 @@ async def objects(
     job_id: JobId,
     resources: ResourcesDep,
     format: Annotated[ObjectsFormat | None, Query(description="Wins over Accept.")] = None,  # noqa: A002 - the API\'s name
+    only_class: OnlyClass = None,
     accept: Accept = None,
 ) -> Response:
     """A row per object with its measures; lengths in pixels and, where the size is known, nanometres."""
     wanted = format or _negotiate(accept, _OBJECTS_TYPES, "objects")
-    return await _result(request, resources, job_id, ResultFormat(wanted), "objects")
+    return await _result(request, resources, job_id, ResultFormat(wanted), "objects", only_class)
 
 
 @router.get(
@@ -120,9 +128,14 @@ def provenance(job_id: JobId, resources: ResourcesDep) -> Response:
 
 
 async def _result(
-    request: Request, resources: Resources, job_id: str, wanted: ResultFormat, part: str
+    request: Request,
+    resources: Resources,
+    job_id: str,
+    wanted: ResultFormat,
+    part: str,
+    only_class: str | None = None,
 ) -> Response:
-    file = await rendered(resources, request.state.flight, job_id, wanted)
+    file = await rendered(resources, request.state.flight, job_id, wanted, only_class)
     record = await asyncio.to_thread(resources.book.record, job_id)
     return await stored_file(request, resources.store, file, download_name(record, part, file.extension))
 

@@ -1,5 +1,6 @@
 """Models that come and go while the service runs, and the memory that they take."""
 
+import io
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,45 @@ def test_a_job_runs_with_the_weights_it_was_accepted_with_or_not_at_all(
     assert job.error is not None
     assert job.error.type.endswith("model-changed")
     assert "0" * 64 in job.error.detail
+
+
+def test_a_model_of_several_classes_gives_a_label_map_of_each(
+    lab: RunningService, http: httpx.Client, tmp_path: Path
+) -> None:
+    install(models_dir(lab), "many", small_export(tmp_path, num_classes=4))
+    noise = np.random.default_rng(4).normal(147, 33, (128, 96))
+    image = noise.clip(0, 255).astype(np.uint8)
+    job = succeeded(http, submit(http, image, "many"))
+    assert job.result is not None
+    assert job.result.classes == {1: "class-1", 2: "class-2", 3: "class-3"}
+    whole = labels_at(http, job.links["labels"])
+    rows = http.get(job.links["objects"]).json()["objects"]
+    assert len({row["class_id"] for row in rows}) > 1
+    together = np.zeros_like(whole)
+    for class_id, name in job.result.classes.items():
+        link = job.links[f"labels:{name}"]
+        only = labels_at(http, link)
+        assert only.dtype == whole.dtype
+        of_class = [row["label"] for row in rows if row["class_id"] == class_id]
+        assert (only == np.where(np.isin(whole, of_class), whole, 0)).all()
+        listed = http.get(f"/v1/jobs/{job.id}/objects?class={class_id}").json()["objects"]
+        assert listed == [row for row in rows if row["class_id"] == class_id]
+        together += only
+    assert (together == whole).all()
+    refusal = http.get(f"/v1/jobs/{job.id}/labels?class=nerve").json()
+    assert refusal["type"].endswith("invalid-request")
+    assert "class-1, class-2, class-3" in refusal["detail"]
+
+
+def labels_at(http: httpx.Client, link: str) -> np.ndarray[Any, Any]:
+    answer = http.get(link, params={"format": "npy", **dict(httpx.URL(link).params)})
+    assert answer.status_code == 200, answer.text
+    loaded_map: np.ndarray[Any, Any] = np.load(io.BytesIO(answer.content))
+    return loaded_map
+
+
+def test_a_model_of_one_class_has_one_label_map(http: httpx.Client) -> None:
+    job = succeeded(http, submit(http, _IMAGE, "mitonet"))
+    assert [name for name in job.links if name.startswith("labels")] == ["labels"]
+    whole = labels_at(http, job.links["labels"])
+    assert (labels_at(http, job.links["labels"] + "?class=mito") == whole).all()

@@ -28,6 +28,8 @@ class LabelMap:
     """Y, X; uint8, uint16 or uint32. Reads and writes go to storage, by regions."""
     pixel_size_nm: tuple[float, float] | None
     """Of rows and columns."""
+    shown: NDArray[Any] | None = None
+    """(n + 1,) what each label reads as, where not as itself: 0 for one that is left out."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -37,7 +39,8 @@ class LabelMap:
     def region(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Labels of rows y0 to y1 and columns x0 to x1, cut off at the map's edges."""
         with storage_errors():
-            return cast("NDArray[Any]", self.array[y0:y1, x0:x1])
+            stored = cast("NDArray[Any]", self.array[y0:y1, x0:x1])
+        return stored if self.shown is None else self.shown[stored]
 
     def bands(self, rows: int = CHUNK) -> Iterator[tuple[int, NDArray[Any]]]:
         """First row and labels of each band of `rows` rows, from top to bottom."""

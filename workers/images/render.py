@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import obstore
+from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from emserve import storage
@@ -34,11 +37,21 @@ class Attempt:
     def labels(self) -> LabelMap:
         prefix = storage.labels_prefix(self.request.job_id, self.request.execution_id)
         try:
-            return open_labels(self.store, prefix)
+            labels = open_labels(self.store, prefix)
         except FileNotFoundError as error:
             raise HelperDied(f"The label map ({prefix}) is not in storage.") from error
+        if self.request.class_id is None:
+            return labels
+        return replace(labels, shown=_only(self.objects()["label"], self._all_objects(), labels.array.dtype))
 
     def objects(self) -> Columns:
+        columns = self._all_objects()
+        if self.request.class_id is None:
+            return columns
+        wanted = columns["class_id"] == self.request.class_id
+        return {name: column[wanted] for name, column in columns.items()}
+
+    def _all_objects(self) -> Columns:
         return read_objects(self.store, storage.objects_key(self.request.job_id, self.request.execution_id))
 
 
@@ -55,6 +68,13 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     with storage_errors():
         obstore.put(store, request.description_key, rendered.model_dump_json().encode())
     return rendered
+
+
+def _only(wanted: NDArray[Any], columns: Columns, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """(n + 1,) the labels that are wanted as themselves, the others as background."""
+    shown = np.zeros(int(columns["label"].max(initial=0)) + 1, dtype)
+    shown[wanted] = wanted
+    return shown
 
 
 def _description(request: Render, path: Path) -> RenderedFile:
