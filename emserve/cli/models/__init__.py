@@ -9,6 +9,7 @@ from emserve.cli.models.listing import list_models, show
 from emserve.cli.models.options import DataDir, ModelDir, ServiceUrl
 from emserve.cli.models.pull import pull
 from emserve.cli.models.remove import remove
+from emserve.cli.models.trial import try_model
 from emserve.cli.models.verify import verify
 
 models = typer.Typer(name="models", add_completion=False, rich_markup_mode=MARKUP)
@@ -36,6 +37,7 @@ for _name, _command in (
     ("pull", pull),
     ("import", bring),
     ("verify", verify),
+    ("test", try_model),
     ("remove", remove),
 ):
     models.command(_name)(_command)

@@ -1,0 +1,70 @@
+"""A service for as long as one command runs, in a folder of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from emserve.cli.programs import ProgramFailed
+from emserve.running import RunningRecord
+from emserve.settings import Settings
+
+_START_SECONDS = 180.0  # torch may have to be read from a cold disk
+_STOP_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_ITS_OWN = ("EMSERVE_REDIS", "EMSERVE_STORAGE", "EMSERVE_LOG_DIR", "EMSERVE_HOST", "EMSERVE_ALLOW_ANONYMOUS")
+
+
+@contextlib.contextmanager
+def temporary_service(settings: Settings) -> Iterator[str]:
+    """The address of a service with the models of `settings`; its jobs are gone afterwards.
+
+    Raises ProgramFailed where it does not start."""
+    with tempfile.TemporaryDirectory(prefix="emserve-") as folder:
+        data_dir = Path(folder)
+        variables = {name: value for name, value in settings.environment().items() if name not in _ITS_OWN}
+        variables |= {"EMSERVE_DATA_DIR": folder, "EMSERVE_MODEL_DIR": str(settings.models)}
+        command = [sys.executable, "-m", "emserve.cli", "up", "--port", "0", "--workers", "1"]
+        log = data_dir / "up.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # our own Ctrl-C is for us to pass on
+            )
+        try:
+            yield _await_ready(process, data_dir, log).url
+        finally:
+            _stop(process)
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", data_dir: Path, log: Path) -> RunningRecord:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        record = RunningRecord.read(data_dir)
+        if record is not None:
+            return record
+        time.sleep(_LOOK_SECONDS)
+    words = log.read_text(errors="replace").strip().splitlines() or ["no reason given"]
+    raise ProgramFailed(
+        f"No service could be started for the test: {words[-1]} It needs emserve[service,worker]; --url "
+        "names a service that runs already."
+    )
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT)
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
