@@ -23,14 +23,16 @@ class Plan:
     memory_sides: tuple[int, ...] = (4096, 8192)
     memory_tile: str = "auto"
     decoded_sides: tuple[int, ...] = (4096,)
+    alternating_jobs: int = 200
+    alternating_models: tuple[str, ...] = ("mitonet@1", "mitonet-mini@1", "nucleonet@2")
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
     agreement_images: int = 24
 
     @property
     def steps(self) -> int:
-        """Number of measurements, the installation of the peer and the agreement among them."""
-        return 2 + sum(
+        """Number of measurements, among them the installation of the peer, agreement, alternation."""
+        return 3 + sum(
             len(each)
             for each in (
                 self.centres,

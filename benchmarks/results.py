@@ -9,7 +9,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import agreement, decoding, forward, measures, memory, plots, post_processing, scaling
+from benchmarks import (
+    agreement,
+    alternation,
+    decoding,
+    forward,
+    measures,
+    memory,
+    plots,
+    post_processing,
+    scaling,
+)
 from benchmarks.table import Table
 
 
@@ -49,6 +59,7 @@ class Results:
     costs: tuple[scaling.Cost, ...]
     peaks: tuple[memory.Peak, ...]
     decodings: tuple[decoding.Decoding, ...]
+    alternations: tuple[alternation.Alternation, ...]
     forward: tuple[forward.Forward, ...]
     agreement: tuple[agreement.Agreement, ...]
 
@@ -59,6 +70,7 @@ class Results:
             scaling.table(self.costs),
             memory.table(self.peaks),
             decoding.table(self.decodings),
+            alternation.table(self.alternations),
             forward.table(self.forward),
             agreement.table(self.agreement),
         )

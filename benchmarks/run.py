@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.agreement import Agreement, measure_agreement
+from benchmarks.alternation import Alternation, measure_alternation
 from benchmarks.decoding import KINDS, Decoding, measure_decoding
 from benchmarks.forward import MODES, Forward, measure_forward
 from benchmarks.measures import Measures
@@ -36,6 +37,7 @@ class Run:
             costs=tuple(self._costs()),
             peaks=tuple(self._peaks()),
             decodings=tuple(self._decodings()),
+            alternations=(self._alternation(),),
             forward=tuple(self._forward()),
             agreement=self._agreement(),
         )
@@ -85,6 +87,11 @@ class Run:
                 self._on_step(f"decoding {kind} of {side} x {side}")
                 runs.append(measure_decoding(kind, side, self._folder))
         return runs
+
+    def _alternation(self) -> Alternation:
+        plan = self._plan
+        self._on_step(f"{plan.alternating_jobs} jobs over three models")
+        return measure_alternation(plan.alternating_jobs, plan.alternating_models, self._folder)
 
     def _forward(self) -> list[Forward]:
         runs = []

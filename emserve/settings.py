@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     """Models that a worker loads when it starts."""
 
     model_memory_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
-    """Most memory that the models kept warm may take on a device."""
+    """Most memory that the models kept warm may take on a device, shared evenly by its workers."""
 
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
     """Longest time that one attempt at a job may run."""

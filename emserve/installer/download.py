@@ -72,7 +72,7 @@ class Downloader:
         def attempt() -> bytes:
             with self._answer(url, {}) as response:
                 content = b""
-                for chunk in response.iter_bytes():
+                for chunk in self._at_a_rate(response.iter_bytes()):
                     content += chunk
                     if len(content) > _RECORD_BYTES:
                         raise DownloadFailed(f"{url} is larger than any record: over {_RECORD_BYTES} bytes.")

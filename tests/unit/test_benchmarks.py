@@ -21,6 +21,8 @@ _TINY = Plan(
     repeats=(1, 2),
     memory_sides=(128,),
     decoded_sides=(128,),
+    alternating_jobs=4,
+    alternating_models=("mitonet@starter",) * 3,
     models=("mitonet@starter",),
     forward_sides=(256,),
     agreement_images=1,
@@ -48,6 +50,8 @@ def test_results_are_written_as_numbers_and_as_plots(results: Results, tmp_path:
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["measures"][0]["areas_agree"]
     assert written["peaks"][0]["peak_bytes"] >= written["peaks"][0]["idle_bytes"] > 0
+    assert written["alternations"][0]["evictions"] == 2
+    assert len(written["alternations"][0]["resident_bytes"]) == 4
     assert all(each["peak_bytes"] >= each["idle_bytes"] > 0 for each in written["decodings"])
     assert [cost["megapixels"] for cost in written["costs"]] == [64 * 64 / 2**20, 128 * 128 / 2**20]
     assert len(list(tmp_path.glob("*.png"))) == 4
