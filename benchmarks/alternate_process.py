@@ -25,7 +25,8 @@ from workers.models.registry import build
 from workers.models.shelf import Shelf
 from workers.models.weights import save
 
-_SIDE = 256
+_SIDE = 128
+_SLACK = 1.05  # the shelf counts a network before BatchNorm is folded, which is a little more
 
 
 def main(jobs: int, folder: Path, models: list[str]) -> None:
@@ -34,7 +35,7 @@ def main(jobs: int, folder: Path, models: list[str]) -> None:
     cards = [_stored(folder, number, model) for number, model in enumerate(models)]
     sizes = sorted(path.stat().st_size for path in folder.glob("*.safetensors"))
     evicted: list[str] = []
-    shelf = Shelf("cpu", sum(sizes[-2:]) + 1, on_eviction=evicted.append)
+    shelf = Shelf("cpu", int(_SLACK * sum(sizes[-2:])), on_eviction=evicted.append)
     image = ArrayRows(make_phantom(1, (_SIDE, _SIDE), 16.0).image)
     resident = []
     for card in itertools.islice(itertools.cycle(cards), jobs):

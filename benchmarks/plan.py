@@ -24,7 +24,8 @@ class Plan:
     memory_tile: str = "auto"
     decoded_sides: tuple[int, ...] = (4096,)
     alternating_jobs: int = 200
-    alternating_models: tuple[str, ...] = ("mitonet@1", "mitonet-mini@1", "nucleonet@2")
+    alternating_models: tuple[str, ...] = ("mitonet@1", "mitonet-mini@1", "mitonet@1")
+    """Each with weights of its own."""
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
     agreement_images: int = 24
