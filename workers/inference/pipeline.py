@@ -170,7 +170,8 @@ def drop_small(labels: Merged, objects: ObjectTable, params: Parameters) -> tupl
     columns = objects.columns
     height = columns["bbox_y1_px"] - columns["bbox_y0_px"]
     width = columns["bbox_x1_px"] - columns["bbox_x0_px"]
-    large = (columns["area_px"] >= params.min_size) & (np.minimum(height, width) >= params.min_extent)
+    large = columns["area_px"] >= (params.min_size or 0)
+    large &= np.minimum(height, width) >= (params.min_extent or 0)
     wanted = np.zeros(labels.count + 1, np.bool_)
     wanted[columns["label"][large]] = True
     kept = {name: column[large] for name, column in columns.items()}
