@@ -1,10 +1,29 @@
 """The story of one volume: from grey values to a label map and a table of its objects."""
 
+from dataclasses import replace
+
+import numpy as np
+
+from emserve.jobs import JobWarning, Stage
+from emserve.params import Parameters
 from workers.inference.engine import Engine
-from workers.inference.pipeline import OnProgress
-from workers.inference.rows import Workspace
+from workers.inference.pipeline import LOW_DYNAMIC_RANGE, OnProgress, low_device_memory
+from workers.inference.preprocess import Census, GreyValues
+from workers.inference.rows import Workspace, bands
+from workers.inference.volume.grouped import Grouper
+from workers.inference.volume.labelled import Labelled
 from workers.inference.volume.ledger import Ledger
+from workers.inference.volume.measures import measure_volume
+from workers.inference.volume.plane import PLANES, Plane
+from workers.inference.volume.refinement import passes, refine
 from workers.inference.volume.request import Request3D, Segmentation3D
+from workers.inference.volume.source import BlackAndWhiteVolume
+from workers.inference.volume.steps import Steps
+from workers.inference.volume.tracking import Tracker
+from workers.inference.volume.turning import upright
+from workers.inference.volume.views import Recorder, View
+
+_PIXELS_AT_ONCE = 1 << 22
 
 
 def segment_volume(
@@ -18,4 +37,82 @@ def segment_volume(
     Raises ImageValues for NaN and infinite grey values, OutOfMemory where even small tiles are too much for
     the device, and OSError where the workspace is full.
     """
-    raise NotImplementedError
+    if request.source.dtype == np.bool_:
+        request = replace(request, source=BlackAndWhiteVolume(request.source))
+    planes = _planes(request.params)
+    slices = sum(plane.slices(request.source.shape) for plane in planes)
+    infer = Steps(on_progress, Stage.INFER, slices)
+    values = _census(request, infer)
+    recorder = Recorder(request, engine, workspace, ledger)
+    views = [View(plane, recorder, values) for plane in planes]
+    for view in views:
+        view.infer(infer)
+    group = Steps(on_progress, Stage.GROUP, slices)
+    trackers = [_track(view, request, workspace, group) for view in views]
+    track = Steps(on_progress, Stage.TRACK, _steps(planes, request))
+    stacks = [
+        _stack(view.plane, tracker, request, workspace, track)
+        for view, tracker in zip(views, trackers, strict=True)
+    ]
+    found = refine(stacks[0], request.params, workspace, track.add)
+    objects = measure_volume(found, request, track.add)
+    labels = found.volume if request.instances else found.as_classes()
+    return Segmentation3D(labels, objects, _warnings(request, values, views))
+
+
+def _steps(planes: list[Plane], request: Request3D) -> int:
+    """Slices that are seen after the forward pass, each as often as it is seen."""
+    shape = request.source.shape
+    backward = sum(plane.slices(shape) for plane in planes)
+    turned = sum(plane.slices(shape) for plane in planes if plane.axis > 0)
+    return backward + turned + (passes(request.params) + 1) * shape[0]
+
+
+def _planes(params: Parameters) -> list[Plane]:
+    if params.mode is None:
+        raise ValueError("mode must be resolved before a volume is segmented")
+    if params.mode == "orthoplane":
+        return list(PLANES.values())
+    return [PLANES[params.inference_plane]]
+
+
+def _census(request: Request3D, steps: Steps) -> GreyValues:
+    """Reads every voxel once. Raises ImageValues where a float volume holds NaN or infinity."""
+    source = request.source
+    depth, height, width = source.shape
+    census = Census(source.dtype, depth * height * width)
+    for z0, z1 in bands(depth, max(1, _PIXELS_AT_ONCE // (height * width))):
+        for z, plane in enumerate(source.planes(0, z0, z1), z0):
+            census.add(plane, 0, f"slice {z}, ")
+        steps.add(0)
+    return census.values()
+
+
+def _track(view: View, request: Request3D, workspace: Workspace, steps: Steps) -> Tracker:
+    """Streams the slices of a view once, in order."""
+    tracker = Tracker(workspace, view.plane.name, request.things)
+    grouper = Grouper(view.plane.sides(request.source.shape), request.things, workspace)
+    for record, scale in view.filtered(request.params.median_slices):
+        grouped = grouper.group(record, scale)
+        tracker.add(grouped.objects(), grouped.confidence)
+        steps.add()
+    return tracker
+
+
+def _stack(
+    plane: Plane, tracker: Tracker, request: Request3D, workspace: Workspace, steps: Steps
+) -> Labelled:
+    """The objects of one stack, in no particular order."""
+    tracks = tracker.finish(steps.add)
+    volume = upright(tracks, plane, request.source.shape, workspace, steps.add)
+    return Labelled(volume, tracks.class_ids, tracks.confidence)
+
+
+def _warnings(request: Request3D, values: GreyValues, views: list[View]) -> tuple[JobWarning, ...]:
+    warnings = []
+    if request.params.intensity_range == "dtype" and values.uses_little(request.source.dtype):
+        warnings.append(LOW_DYNAMIC_RANGE)
+    smaller = next((view.smaller for view in views if view.smaller is not None), None)
+    if smaller is not None:
+        warnings.append(low_device_memory(smaller, "volume"))
+    return tuple(warnings)

@@ -26,6 +26,18 @@ class Request3D:
     identity: str
     """Whatever else the network's answers depend on: SHA-256 of the weights, device, precision, threads,
     versions of the software. What was computed under another identity is not used."""
+    range_pixels: int = 1 << 23
+    """Pixels of the slices that an interrupted volume infers again at most; at least a batch of slices."""
+
+    @property
+    def instances(self) -> bool:
+        """Whether objects are wanted, not only classes."""
+        return not self.params.semantic_only
+
+    @property
+    def things(self) -> frozenset[int]:
+        """Classes of which objects are wanted."""
+        return frozenset(self.card.thing_list) if self.instances else frozenset()
 
 
 class LabelVolume(Protocol):

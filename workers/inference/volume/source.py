@@ -23,3 +23,15 @@ class VolumeSource(Protocol):
         """Slices `begin` to `end` - 1 along `axis`, as (n, H, W): axis 0 (xy) gives (n, Y, X), 1 (xz)
         (n, Z, X), 2 (yz) (n, Z, Y). Not to be written to. Only a few slices are asked for at once, in order.
         """
+
+
+class BlackAndWhiteVolume:
+    """A bool volume as grey values: 0 and 255."""
+
+    def __init__(self, source: VolumeSource) -> None:
+        self._source = source
+        self.shape = source.shape
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8)
+
+    def planes(self, axis: int, begin: int, end: int) -> Greys:
+        return self._source.planes(axis, begin, end).astype(np.uint8) * np.uint8(255)
