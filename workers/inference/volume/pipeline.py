@@ -10,6 +10,8 @@ from workers.inference.engine import Engine
 from workers.inference.pipeline import LOW_DYNAMIC_RANGE, OnProgress, low_device_memory
 from workers.inference.preprocess import Census, GreyValues
 from workers.inference.rows import Workspace, bands
+from workers.inference.volume.clusters import Rule
+from workers.inference.volume.consensus import CONSENSUS_PASSES, agree
 from workers.inference.volume.grouped import Grouper
 from workers.inference.volume.labelled import Labelled
 from workers.inference.volume.ledger import Ledger
@@ -54,7 +56,8 @@ def segment_volume(
         _stack(view.plane, tracker, request, workspace, track)
         for view, tracker in zip(views, trackers, strict=True)
     ]
-    found = refine(stacks[0], request.params, workspace, track.add)
+    found = _agreed(stacks, request, workspace, track)
+    found = refine(found, request.params, workspace, track.add)
     objects = measure_volume(found, request, track.add)
     labels = found.volume if request.instances else found.as_classes()
     return Segmentation3D(labels, objects, _warnings(request, values, views))
@@ -65,7 +68,8 @@ def _steps(planes: list[Plane], request: Request3D) -> int:
     shape = request.source.shape
     backward = sum(plane.slices(shape) for plane in planes)
     turned = sum(plane.slices(shape) for plane in planes if plane.axis > 0)
-    return backward + turned + (passes(request.params) + 1) * shape[0]
+    agreeing = CONSENSUS_PASSES if len(planes) > 1 else 0
+    return backward + turned + (agreeing + passes(request.params) + 1) * shape[0]
 
 
 def _planes(params: Parameters) -> list[Plane]:
@@ -106,6 +110,13 @@ def _stack(
     tracks = tracker.finish(steps.add)
     volume = upright(tracks, plane, request.source.shape, workspace, steps.add)
     return Labelled(volume, tracks.class_ids, tracks.confidence)
+
+
+def _agreed(stacks: list[Labelled], request: Request3D, workspace: Workspace, steps: Steps) -> Labelled:
+    """What several stacks agree on; one agrees with itself."""
+    if len(stacks) == 1:
+        return stacks[0]
+    return agree(stacks, Rule.of(request.params, request.things, len(stacks)), workspace, steps.add)
 
 
 def _warnings(request: Request3D, values: GreyValues, views: list[View]) -> tuple[JobWarning, ...]:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emserve.params import Parameters
-from tests.partition import numbered
+from tests.partition import numbered, same_partition
 from tests.volumes import everything, tracked
 from workers.inference.rows import Workspace
 from workers.inference.volume.plane import PLANES
@@ -52,14 +52,6 @@ def test_small_and_flat_objects_are_dropped_where_the_reference_drops_them(
     _, found = tracked(given, given > 0, THINGS, workspace)
     refined = refine(found, Parameters(min_size=500, min_extent=4), workspace, lambda: None)
     assert same_partition(everything(refined), golden(f"{name}_filtered", goldens))
-
-
-def same_partition(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    """Whether both divide the volume in the same way."""
-    pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
-    return all(len(np.unique(row)) == pairs.shape[1] for row in pairs) and bool(
-        np.array_equal(first == 0, second == 0)
-    )
 
 
 @pytest.mark.parametrize("plane", ["xy", "xz", "yz"])
