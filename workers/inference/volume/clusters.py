@@ -98,8 +98,8 @@ def _clustered(ties: Ties, group: Integers, rule: Rule) -> Instances:
     for tied in _neighbourhoods(*_neighbours(of_node, ties)):
         _settle(tied, members)
     kept = [each for each in members if len(each) >= rule.smallest]
-    node = [node for each in kept for node in each]
-    return Instances(np.array(node, np.int64), np.repeat(np.arange(len(kept)), [len(each) for each in kept]))
+    nodes = [node for each in kept for node in each]
+    return Instances(np.array(nodes, np.int64), np.repeat(np.arange(len(kept)), [len(each) for each in kept]))
 
 
 def _order(group: Integers) -> Integers:

@@ -22,13 +22,23 @@ class Labelled:
     confidence: Floats
     """(n + 1,) mean height of the heat map at the centres of an object's pieces; NaN where there is none."""
 
+    @property
+    def count(self) -> int:
+        return len(self.class_ids) - 1
+
+    def only(self, wanted: npt.NDArray[np.bool_]) -> Self:
+        """The objects that are `wanted` (n + 1,), in the same order, without gaps."""
+        return self._ordered(np.flatnonzero(wanted[1:]) + 1)
+
     def sorted(self, found: Survey, wanted: npt.NDArray[np.bool_]) -> Self:
         """The objects that are `wanted` (n + 1,) by class, then by first voxel, without gaps."""
         kept = np.flatnonzero(wanted & (found.voxels > 0))
-        kept = kept[np.lexsort((found.first[kept], self.class_ids[kept]))]
+        return self._ordered(kept[np.lexsort((found.first[kept], self.class_ids[kept]))])
+
+    def _ordered(self, labels: npt.NDArray[np.intp]) -> Self:
         names = np.zeros(len(self.class_ids), np.uint32)
-        names[kept] = np.arange(1, len(kept) + 1)
-        every = np.append(0, kept)
+        names[labels] = np.arange(1, len(labels) + 1)
+        every = np.append(0, labels)
         return replace(
             self,
             volume=self.volume.renamed(names),

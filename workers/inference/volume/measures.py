@@ -24,7 +24,7 @@ _AXES = ("z", "y", "x")
 
 def measure_volume(found: Labelled, request: Request3D, on_slice: OnSlice) -> ObjectTable:
     """The measures of every object; reads labels and grey values once, slice by slice."""
-    n, volume, source = len(found.class_ids) - 1, found.volume, request.source
+    n, volume, source = found.count, found.volume, request.source
     size = request.voxel_size_nm
     surfaces = Surfaces(n, (_UNIT,) if size is None else (_UNIT, size))
     survey, sums = Survey.empty(n), _Sums(n)

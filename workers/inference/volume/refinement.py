@@ -18,13 +18,21 @@ from workers.inference.volume.survey import large_enough, survey
 from workers.inference.volume.tracking import OnSlice
 
 
+def drop_small(found: Labelled, params: Parameters, on_slice: OnSlice) -> Labelled:
+    """Without objects of fewer than `min_size` voxels or with a side of their box under `min_extent`.
+
+    `on_slice` is called after each slice.
+    """
+    sizes = survey(found.volume, found.count, on_slice)
+    return found.only(large_enough(sizes, params.min_size or 0, params.min_extent or 0))
+
+
 def refine(found: Labelled, params: Parameters, workspace: Workspace, on_slice: OnSlice) -> Labelled:
-    """Objects that are large enough, reshaped as `params` say; by class, then by first voxel.
+    """Objects reshaped as `params` say, without small ones; by class, then by first voxel.
 
     Where objects change their shape, each 26-connected component is an object of its own from then on.
     `on_slice` is called after each slice of each pass.
     """
-    found = _large(found, params, on_slice)
     reshaping = _Reshaping(workspace, on_slice)
     if params.label_erosion:
         found = reshaping.spread(found, eroded, params.label_erosion)
@@ -32,19 +40,14 @@ def refine(found: Labelled, params: Parameters, workspace: Workspace, on_slice: 
         found = reshaping.spread(found, dilated, params.label_dilation)
     if params.fill_holes_in_segmentation:
         found = reshaping.fill(found)
-    return _large(found, params, on_slice) if reshaping.passes else found
+    sizes = survey(found.volume, found.count, on_slice)
+    return found.sorted(sizes, large_enough(sizes, params.min_size or 0, params.min_extent or 0))
 
 
 def passes(params: Parameters) -> int:
     """How often `refine` calls `on_slice` for each slice of the volume."""
     spread = sum(-(-layers // LAYERS_AT_ONCE) for layers in (params.label_erosion, params.label_dilation))
-    reshaping = spread + int(params.fill_holes_in_segmentation)
-    return 1 + reshaping + min(1, reshaping)
-
-
-def _large(found: Labelled, params: Parameters, on_slice: OnSlice) -> Labelled:
-    sizes = survey(found.volume, len(found.class_ids) - 1, on_slice)
-    return found.sorted(sizes, large_enough(sizes, params.min_size or 0, params.min_extent or 0))
+    return 1 + spread + int(params.fill_holes_in_segmentation)
 
 
 class _Reshaping:
@@ -52,7 +55,7 @@ class _Reshaping:
 
     def __init__(self, workspace: Workspace, on_slice: OnSlice) -> None:
         self._workspace, self._on_slice = workspace, on_slice
-        self.passes = 0
+        self._passes = 0
 
     def spread(self, found: Labelled, spread: Callable[[SpanVolume, int], Slabs], layers: int) -> Labelled:
         """Erosion or dilation by so many layers."""
@@ -87,8 +90,8 @@ class _Reshaping:
 
     def _written(self, slabs: Slabs, old: SpanVolume) -> SpanVolume:
         """A file of the slabs, which takes the place of an old one once that was read."""
-        self.passes += 1
-        file, count = SpanFile(self._workspace.spool(f"reshaped-{self.passes}", SpanFile.dtype)), 0
+        self._passes += 1
+        file, count = SpanFile(self._workspace.spool(f"reshaped-{self._passes}", SpanFile.dtype)), 0
         for slab in slabs:
             count = max(count, int(slab.max()))
             for plane in slab:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from workers.inference.rows import Workspace
 from workers.inference.volume.matching import Chain, SliceObjects, in_one
 from workers.inference.volume.span_volume import SpanFile
-from workers.inference.volume.spans import Integers
+from workers.inference.volume.spans import Integers, Spans
 
 Floats = npt.NDArray[np.float64]
 OnSlice = Callable[[], None]
@@ -20,13 +20,19 @@ class Tracks:
     """The objects of a stack: 1 to n by class, then as they were met."""
 
     file: SpanFile
-    """Of the stack's slices, the last first; owners are numbers, `names` of which are the objects."""
+    """Of the stack's slices; owners are numbers, `names` of which are the objects."""
     names: npt.NDArray[np.uint32]
     class_ids: npt.NDArray[np.uint8]
     """(n + 1,) that of 0 is 0."""
     confidence: Floats
     """(n + 1,) mean height of the heat map at the centres of an object's pieces, by their pixels; NaN where
     there is none."""
+    backwards: bool = True
+    """Whether the last slice was written first."""
+
+    def slice(self, index: int) -> Spans:
+        """The objects of one of the stack's slices."""
+        return self.file.read(len(self.file) - 1 - index if self.backwards else index).renamed(self.names)
 
 
 class Tracker:

@@ -23,7 +23,7 @@ def upright(
     A run ends where its row ends, whatever the plane.
     """
     if plane.axis == 0:
-        return SpanVolume(shape, tracks.file, backwards=True, names=tracks.names)
+        return SpanVolume(shape, tracks.file, tracks.backwards, tracks.names)
     turn = _Turn(tracks, plane, shape, workspace)
     file = SpanFile(workspace.spool(f"upright-{plane.name}", SpanFile.dtype))
     turn.cut(on_slice)
@@ -48,7 +48,7 @@ class _Turn:
     def cut(self, on_slice: OnSlice) -> None:
         """Writes the blocks, group by group of slices."""
         for begin, end in self._groups:
-            slices = [self._slice(index) for index in range(begin, end)]
+            slices = [self._tracks.slice(index) for index in range(begin, end)]
             for slab in self._slabs:
                 self.blocks.append(self._block(slices, begin, slab))
             for _ in slices:
@@ -67,10 +67,6 @@ class _Turn:
                 yield Spans(
                     slab.owner[first:last], slab.begin[first:last] - z * area, slab.end[first:last] - z * area
                 )
-
-    def _slice(self, index: int) -> Spans:
-        file = self._tracks.file  # the last slice was written first
-        return file.read(len(file) - 1 - index).renamed(self._tracks.names)
 
     def _block(self, slices: list[Spans], first: int, slab: tuple[int, int]) -> Spans:
         """Spans along x of a block, with begin = (z * Y + y) * X + x; `first` is the first slice's place."""

@@ -12,7 +12,7 @@ from tests.partition import numbered, same_partition
 from tests.volumes import everything, tracked
 from workers.inference.rows import Workspace
 from workers.inference.volume.plane import PLANES
-from workers.inference.volume.refinement import refine
+from workers.inference.volume.refinement import drop_small
 
 DIVISORS = {"m1": 1000, "m2": 1000, "m3_div30": 30}
 THINGS = frozenset({1})
@@ -50,8 +50,8 @@ def test_small_and_flat_objects_are_dropped_where_the_reference_drops_them(
 ) -> None:
     given = golden(f"{name}_in", goldens)
     _, found = tracked(given, given > 0, THINGS, workspace)
-    refined = refine(found, Parameters(min_size=500, min_extent=4), workspace, lambda: None)
-    assert same_partition(everything(refined), golden(f"{name}_filtered", goldens))
+    large = drop_small(found, Parameters(min_size=500, min_extent=4), lambda: None)
+    assert same_partition(everything(large), golden(f"{name}_filtered", goldens))
 
 
 @pytest.mark.parametrize("plane", ["xy", "xz", "yz"])
