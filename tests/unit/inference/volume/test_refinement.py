@@ -55,6 +55,32 @@ def test_more_layers_than_a_pass_takes_are_as_many_single_layers(crowd: Volume, 
     for _ in range(11):
         expected = ndimage.grey_dilation(expected, footprint=cross, mode="constant", cval=0)
     found = refined(crowd, workspace, label_dilation=11)
+    parts = cc3d.connected_components(expected.astype(np.uint32), connectivity=26)
+    assert same_partition(everything(found), parts)
+
+
+@pytest.mark.parametrize("slices", [1, 3, 40])
+def test_components_do_not_depend_on_slabs(slices: int, crowd: Volume) -> None:
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(crowd.shape) < 0.3, rng.integers(1, 3, crowd.shape), 0).astype(np.uint32)
+    components = Components3D()
+    numbers = [components.add(values[z : z + slices]) for z in range(0, len(values), slices)]
+    final, value_of = components.merged()
+    found = final[np.concatenate(numbers)]
+    assert same_partition(found, cc3d.connected_components(values, connectivity=26))
+    np.testing.assert_array_equal(value_of[found], values)
+
+
+def test_holes_are_filled_slice_by_slice_and_other_objects_keep_their_voxels(
+    goldens: Path, workspace: Workspace
+) -> None:
+    given = numbered(golden("in", goldens))
+    expected = given.copy()
+    for plane, full in zip(given, expected, strict=True):
+        for label in np.unique(plane)[1:]:
+            full[ndimage.binary_fill_holes(plane == label) & (full == 0)] = label
+    found = everything(refined(given, workspace, fill_holes_in_segmentation=True))
+    np.testing.assert_array_equal(found > 0, expected > 0)
     kept = given > 0
     pairs = np.unique(np.stack([found[kept], given[kept]]), axis=1)
     assert len(np.unique(pairs[0])) == pairs.shape[1]  # no object has voxels that were another's
