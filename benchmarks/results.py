@@ -9,7 +9,18 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import agreement, decoding, forward, measures, memory, plots, post_processing, scaling
+from benchmarks import (
+    agreement,
+    decoding,
+    forward,
+    measures,
+    memory,
+    plots,
+    post_processing,
+    scaling,
+    tracking,
+    volumes,
+)
 from benchmarks.table import Table
 
 
@@ -51,6 +62,9 @@ class Results:
     decodings: tuple[decoding.Decoding, ...]
     forward: tuple[forward.Forward, ...]
     agreement: tuple[agreement.Agreement, ...]
+    stacks: tuple[volumes.Stack, ...]
+    matchings: tuple[tracking.Matching, ...]
+    consensuses: tuple[tracking.Consensus, ...]
 
     def tables(self) -> tuple[Table, ...]:
         return (
@@ -61,6 +75,9 @@ class Results:
             decoding.table(self.decodings),
             forward.table(self.forward),
             agreement.table(self.agreement),
+            volumes.table(self.stacks),
+            tracking.matching_table(self.matchings),
+            tracking.consensus_table(self.consensuses),
         )
 
     def write(self, folder: Path) -> None:

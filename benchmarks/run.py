@@ -15,6 +15,10 @@ from benchmarks.post_processing import PostProcessing
 from benchmarks.post_processing import compare as compare_post_processing
 from benchmarks.results import Machine, Results
 from benchmarks.scaling import Cost, measure_cost
+from benchmarks.tracking import Consensus, Matching, measure_consensus, measure_matching
+from benchmarks.volumes import Stack, measure_stack
+
+_MATCHED_SLICES = 16
 
 OnStep = Callable[[str], None]
 """Called with what is measured next."""
@@ -38,6 +42,9 @@ class Run:
             decodings=tuple(self._decodings()),
             forward=tuple(self._forward()),
             agreement=self._agreement(),
+            stacks=tuple(self.stacks()),
+            matchings=tuple(self.matchings()),
+            consensuses=tuple(self.consensuses()),
         )
 
     def _peer(self) -> tuple[Peer | None, str]:
@@ -98,3 +105,24 @@ class Run:
     def _agreement(self) -> tuple[Agreement, ...]:
         self._on_step("agreement of bf16")
         return (measure_agreement(self._plan.agreement_images),)
+
+    def stacks(self) -> list[Stack]:
+        stacks = []
+        for slices in self._plan.stack_slices:
+            self._on_step(f"a stack of {slices} slices")
+            stacks.append(measure_stack(slices, self._plan.stack_side, self._folder))
+        return stacks
+
+    def matchings(self) -> list[Matching]:
+        runs = []
+        for objects in self._plan.matched_objects:
+            self._on_step(f"matching {objects} objects from slice to slice")
+            runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES))
+        return runs
+
+    def consensuses(self) -> list[Consensus]:
+        runs = []
+        for side, objects in self._plan.consensus:
+            self._on_step(f"consensus of three views with {objects} objects")
+            runs.append(measure_consensus(side, objects))
+        return runs

@@ -24,6 +24,10 @@ _TINY = Plan(
     models=("mitonet@starter",),
     forward_sides=(64,),
     agreement_images=1,
+    stack_slices=(10,),
+    stack_side=64,
+    matched_objects=(9,),
+    consensus=((24, 6),),
 )
 
 
