@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.partition import same_partition
+from tests.partition import agreement, numbered, same_partition
 from tests.volumes import everything, labelled
 from workers.inference.rows import Workspace
 from workers.inference.volume.clusters import Rule
@@ -57,3 +57,17 @@ def test_of_a_class_without_instances_voxels_are_counted(
     stacks = [labelled((view > 0) * 1, workspace, str(n)) for n, view in enumerate(views(case, goldens))]
     found = everything(agree(stacks, Rule(votes, 2, frozenset()), workspace, lambda: None))
     np.testing.assert_array_equal(found, golden(f"{case}_sem_vote{votes}", goldens))
+
+
+@pytest.mark.parametrize(("votes", "one_view"), [(1, False), (2, False), (3, False), (2, True)])
+def test_stacks_of_a_network_agree_as_in_the_reference(
+    votes: int, one_view: bool, goldens: Path, workspace: Workspace
+) -> None:
+    with np.load(goldens / "engine3d.npz") as file:
+        stacks = [
+            labelled(_as_met(numbered(file[f"ortho_{name}"]), axis), workspace, name)
+            for axis, name in enumerate(("xy", "xz", "yz"))
+        ]
+        expected = file[f"ortho_cons_vote{votes}_one{int(one_view)}"]
+    found = agree(stacks, Rule(votes, 1 if one_view else 2, THINGS, 500), workspace, lambda: None)
+    assert agreement(everything(found), expected) >= 0.999
