@@ -31,7 +31,7 @@ class Run:
         self._plan, self._folder, self._on_step = plan, folder, on_step
 
     def results(self, *, with_peer: bool = True) -> Results:
-        peer, missing = self._peer() if with_peer else (None, "The peer was not asked for.")
+        peer, missing = self.peer() if with_peer else (None, "The peer was not asked for.")
         return Results(
             machine=Machine.here(),
             peer_missing=missing,
@@ -43,11 +43,11 @@ class Run:
             forward=tuple(self._forward()),
             agreement=self._agreement(),
             stacks=tuple(self.stacks()),
-            matchings=tuple(self.matchings()),
+            matchings=tuple(self.matchings(peer)),
             consensuses=tuple(self.consensuses()),
         )
 
-    def _peer(self) -> tuple[Peer | None, str]:
+    def peer(self) -> tuple[Peer | None, str]:
         """The peer, or why it is not there."""
         self._on_step("installing empanada-dl beside")
         try:
@@ -113,11 +113,11 @@ class Run:
             stacks.append(measure_stack(slices, self._plan.stack_side, self._folder))
         return stacks
 
-    def matchings(self) -> list[Matching]:
+    def matchings(self, peer: Peer | None) -> list[Matching]:
         runs = []
         for objects in self._plan.matched_objects:
             self._on_step(f"matching {objects} objects from slice to slice")
-            runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES))
+            runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES, peer))
         return runs
 
     def consensuses(self) -> list[Consensus]:

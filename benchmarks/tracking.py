@@ -12,7 +12,8 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from benchmarks.clock import timed
-from benchmarks.table import Table, seconds
+from benchmarks.peer import Peer, PeerMatching
+from benchmarks.table import Table, seconds, times
 from workers.inference.rows import Workspace
 from workers.inference.volume.clusters import Rule
 from workers.inference.volume.consensus import agree
@@ -42,10 +43,22 @@ class Matching:
     """From the label map to runs."""
     forward_s: float
     backward_s: float
+    tracks: int
+    """Objects of the stack."""
+    peer: PeerMatching | None = None
 
     @property
     def total_s(self) -> float:
         return self.runs_s + self.forward_s + self.backward_s
+
+    @property
+    def beside(self) -> tuple[str, str, str]:
+        """The peer's time, how many times ours it is, and whether it finds as many objects."""
+        if self.peer is None:
+            return ("not run", "", "")
+        peer_s = self.peer.runs_s + self.peer.forward_s + self.peer.backward_s
+        alike = "same" if self.peer.objects == self.tracks else "DIFFERS"
+        return (f"{1000 * peer_s:.1f} ms", times(peer_s / self.total_s), alike)
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ class Consensus:
     consensus_s: float
 
 
-def measure_matching(side: int, objects: int, slices: int) -> Matching:
+def measure_matching(side: int, objects: int, slices: int, peer: Peer | None = None) -> Matching:
     """A stack of about so many objects in each slice."""
     stack = list(_stack(side, objects, slices))
     with TemporaryDirectory() as name, Workspace(Path(name)) as workspace:
@@ -72,9 +85,11 @@ def measure_matching(side: int, objects: int, slices: int) -> Matching:
         heights = [np.ones(each.count + 1, np.float32) for each in pieces]
         pairs = list(zip(pieces, heights, strict=True))
         _, forward_s = timed(lambda: [tracker.add(*pair) for pair in pairs])
-        _, backward_s = timed(lambda: tracker.finish(lambda: None))
+        tracks, backward_s = timed(lambda: tracker.finish(lambda: None))
     mean = float(np.mean([each.count for each in pieces]))
-    return Matching(side, mean, runs_s / slices, forward_s / slices, backward_s / slices)
+    found = len(tracks.class_ids) - 1
+    beside = None if peer is None else peer.match(np.stack(stack))
+    return Matching(side, mean, runs_s / slices, forward_s / slices, backward_s / slices, found, beside)
 
 
 def _stack(side: int, objects: int, slices: int) -> Iterator[Labels]:
@@ -131,15 +146,14 @@ def matching_table(runs: tuple[Matching, ...]) -> Table:
             f"{run.side} x {run.side}",
             f"{run.objects:.0f}",
             *(f"{1000 * each:.1f} ms" for each in (run.runs_s, run.forward_s, run.backward_s, run.total_s)),
+            *run.beside,
         )
         for run in runs
     )
-    note = (
-        f"Per slice, one thread. Aim: {1000 * _REFERENCE_S / _WANTED:.0f} ms at 512 x 512 with 500 objects."
-    )
-    return Table(
-        "Matching from slice to slice", ("slice", "objects", "runs", "forward", "back", "all"), rows, note
-    )
+    head = ("slice", "objects", "runs", "forward", "back", "all", "peer", "ratio", "")
+    aim = f"{1000 * _REFERENCE_S / _WANTED:.0f} ms"
+    note = f"Per slice, processor time, one thread. Aim: {aim} at 512 x 512 with 500 objects."
+    return Table("Matching from slice to slice", head, rows, note)
 
 
 def consensus_table(runs: tuple[Consensus, ...]) -> Table:

@@ -18,7 +18,7 @@ from benchmarks.run import Run
 def main() -> None:
     console = Console(width=140)
     run = Run(Plan(), Path(__file__).parent / "results", console.print)
-    console.print(drawn(tracking.matching_table(tuple(run.matchings()))))
+    console.print(drawn(tracking.matching_table(tuple(run.matchings(run.peer()[0])))))
     console.print(drawn(tracking.consensus_table(tuple(run.consensuses()))))
     console.print(drawn(volumes.table(tuple(run.stacks()))))
 
