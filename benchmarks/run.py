@@ -1,6 +1,6 @@
 """One run of all measurements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.agreement import Agreement, measure_agreement
@@ -106,12 +106,10 @@ class Run:
         self._on_step("agreement of bf16")
         return (measure_agreement(self._plan.agreement_images),)
 
-    def stacks(self) -> list[Stack]:
-        stacks = []
+    def stacks(self) -> Iterator[Stack]:
         for slices in self._plan.stack_slices:
             self._on_step(f"a stack of {slices} slices")
-            stacks.append(measure_stack(slices, self._plan.stack_side, self._folder))
-        return stacks
+            yield measure_stack(slices, self._plan.stack_side, self._folder)
 
     def matchings(self, peer: Peer | None) -> list[Matching]:
         runs = []

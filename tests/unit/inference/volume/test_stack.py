@@ -1,6 +1,7 @@
 """A volume is segmented slice by slice as the reference does, however it is cut and interrupted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from tests.partition import agreement
 from tests.volumes import ArrayVolume, MemoryLedger
 from training.phantoms import make_volume_phantom
 from workers.inference.engine import Engine
-from workers.inference.pipeline import Request2D, segment
+from workers.inference.pipeline import Request2D, choose_look, segment
+from workers.inference.preprocess import look
 from workers.inference.rows import ArrayRows, Workspace
+from workers.inference.volume.inference import Inference
 from workers.inference.volume.pipeline import segment_volume
+from workers.inference.volume.plane import PLANES
+from workers.inference.volume.ranges import cut
 from workers.inference.volume.request import Request3D, Segmentation3D
 from workers.models.weights import load_card
 
@@ -238,3 +243,32 @@ def test_three_planes_agree_on_what_each_of_them_shows(phantom: Volume, bench: B
     assert 0 < np.count_nonzero(some) < np.count_nonzero(labels)
     assert np.all(labels[some > 0] > 0)
     np.testing.assert_array_equal(found.objects.columns["volume_vx"], np.bincount(labels.ravel())[1:])
+
+
+def test_slices_that_share_a_batch_are_what_they_are_alone(
+    phantom: Volume, starter: tuple[ModelCard, Engine], workspace: Workspace
+) -> None:
+    card, engine = starter
+    source, plane = ArrayVolume(phantom), PLANES["xy"]
+    values = look(ArrayRows(phantom[0]))
+    asked = Request2D(ArrayRows(phantom[0]), None, Parameters(), card)
+    alone = choose_look(asked, ArrayRows(phantom[0]), values, engine)
+    inference = Inference(source, Parameters(), engine, workspace)
+    seen: list[int] = []
+    several = inference.records(plane, 0, 7, replace(alone, batch=4), seen.append)
+    assert [each for each in seen if each] == [4, 3]
+    for one, other in zip(
+        inference.records(plane, 0, 7, alone, lambda _: None).slices, several.slices, strict=True
+    ):
+        same = np.unpackbits(one.evidence) == np.unpackbits(other.evidence)
+        assert same.mean() >= 0.998  # PointRend's last points are chosen by rounding
+        assert one.cells.shape == other.cells.shape
+
+
+def test_ranges_are_whole_batches_and_cover_every_slice() -> None:
+    for batch, pixels in ((1, 1), (8, 1), (8, 100 * 100 * 20), (4, 1 << 40)):
+        parts = list(cut(PLANES["xz"], (100, 37, 100), batch, pixels))
+        assert all(part.begin % batch == 0 for part in parts)
+        edges = [0, *(part.end for part in parts)]
+        assert edges[:-1] == [part.begin for part in parts]
+        assert edges[-1] == 37
