@@ -106,7 +106,7 @@ class UnreadableImage(UserError):
 
 class UnsuitableImage(UserError):
     slug = "unsuitable-image"
-    title = "The image is not a grey image that can be segmented"
+    title = "The file is no grey image or volume that can be segmented"
     status = 422
 
 
@@ -133,6 +133,20 @@ class ImageTooLarge(LimitExceeded):
         )
 
 
+class VolumeTooLarge(LimitExceeded):
+    slug = "volume-too-large"
+    title = "The volume has too many voxels"
+    status = 422
+
+    def __init__(self, given: int, limit: int) -> None:
+        super().__init__(
+            f"The volume has {given} voxels and this server takes at most {limit}. "
+            "Cut the volume into parts or ask the operator to raise EMSERVE_MAX_VOXELS.",
+            given=given,
+            limit=limit,
+        )
+
+
 class TooManyPages(LimitExceeded):
     slug = "too-many-pages"
     title = "The file has too many pages"
@@ -140,8 +154,8 @@ class TooManyPages(LimitExceeded):
 
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(
-            f"The file has {given} pages or more and this server reads at most {limit}. Save the page that "
-            "is meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
+            f"The file has {given} pages or more and this server reads at most {limit}. Save what is "
+            "meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
             given=given,
             limit=limit,
         )

@@ -69,6 +69,7 @@ class Inspect(_Call):
     key: str
     source: ImageSource
     max_pixels: int
+    max_voxels: int
     max_pages: int
 
 
@@ -80,6 +81,18 @@ class Decode(_Call):
     key: str
     source: ImageSource
     out: Path
+
+
+class CopySlices(_Call):
+    """Write slices of a stored file's volume to the working copy `out`. Answer: Decoded."""
+
+    kind: Literal["copy_slices"] = "copy_slices"
+    storage_url: str
+    key: str
+    source: ImageSource
+    out: Path
+    slices: tuple[int, int]
+    """The first, and the one behind the last."""
 
 
 class Render(_Call):
@@ -106,11 +119,11 @@ class Render(_Call):
 
 
 class Decoded(Frozen):
-    """The grey image as an array file."""
+    """The grey image as an array file, or the volume as a working copy."""
 
     path: Path
     shape: list[int]
-    """Height, width."""
+    """Height, width; of a volume slices, height, width."""
     dtype: str
 
 
@@ -124,9 +137,9 @@ class RenderedFile(Frozen):
     extension: str
 
 
-Request = Annotated[Inspect | Decode | Render, Field(discriminator="kind")]
+Request = Inspect | Decode | CopySlices | Render
 Result = ImageHeader | Decoded | RenderedFile
-REQUEST: TypeAdapter[Inspect | Decode | Render] = TypeAdapter(Request)
+REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
 class Ready(Frozen):

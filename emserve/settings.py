@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     """Most resident memory that a job's process may take; 0 for nine tenths of the machine's memory."""
 
     max_pixels: Annotated[int, Field(gt=0)] = 1_000_000_000
-    """Largest 2D image, in pixels."""
+    """Largest 2D image, or slice of a volume, in pixels."""
+
+    max_voxels: Annotated[int, Field(gt=0)] = 1_000_000_000_000
+    """Largest volume, in voxels."""
 
     max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3
     """Largest upload, in bytes."""

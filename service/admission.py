@@ -55,7 +55,7 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
         model=PinnedModel.of(card),
         params=params,
         tags=tags,
-        warnings=_warnings(resources, card),
+        warnings=[*_warnings(resources, card), *header.warnings],
         input=_job_input(received, header),
         created_at=datetime.now(UTC),
         request_id=traces().get("request_id"),
@@ -107,10 +107,16 @@ def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHead
             key=storage.input_key(job_id),
             source=ImageSource.of(params),
             max_pixels=settings.max_pixels,
+            max_voxels=settings.max_voxels,
             max_pages=settings.max_pages,
         ),
         timeout_s=_INSPECT_SECONDS,
     )
+    if header.is_volume:
+        raise UnsuitableImage(
+            f"The file is a stack of {header.shape[0]} planes, and this server takes single 2D images: save "
+            "one plane as a file of its own."
+        )
     if header.dtype == "float32" and params.intensity_range == "dtype":
         detail = (
             "A float32 image has no range of its own: say which grey values are dark and bright with "

@@ -94,7 +94,7 @@ def test_pages_of_different_sizes(http: httpx.Client, grey: NDArray[np.uint8]) -
     file = io.BytesIO()
     pages = [Image.fromarray(grey), Image.fromarray(grey[:100, :70])]
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
-    refused(post(http, file.getvalue()), 422, "unsuitable-image", "2 images", "save the one")
+    refused(post(http, file.getvalue()), 422, "unsuitable-image", "2 images", "100 x 70", "same size")
 
 
 @pytest.mark.parametrize("dtype", ["uint32", "float64", "complex64", "int8"])

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
 from emserve.jobs import ImageHeader, ImageSource
-from workers.images.grey import choose
+from workers.images.grey import Limits, choose
 from workers.images.jpeg import JpegReader
 from workers.images.mrc import MrcReader, is_mrc
 from workers.images.png import PngReader
@@ -50,8 +50,8 @@ def _reader_for(start: bytes, max_pages: int | None) -> Callable[[BinaryIO], Ima
 
 
 def inspect(
-    file: BinaryIO, source: ImageSource, max_pixels: int, max_pages: int | None = None
+    file: BinaryIO, source: ImageSource, limits: Limits | None = None, max_pages: int | None = None
 ) -> ImageHeader:
-    """What `file`'s header says of the grey image that `source` means. Raises what `open_image` and
+    """What `file`'s header says of the grey image or volume that `source` means. Raises what `open_image` and
     `choose` raise."""
-    return choose(open_image(file, max_pages).found, source, max_pixels).header
+    return choose(open_image(file, max_pages).found, source, limits).header
