@@ -296,8 +296,8 @@ class JobTimedOut(EmserveError):
 
     def __init__(self, limit_seconds: float) -> None:
         super().__init__(
-            f"The job was stopped after {limit_seconds:g} s, the longest that this server lets a job run "
-            "(EMSERVE_JOB_TIMEOUT_SECONDS)."
+            f"The job was stopped after {limit_seconds:g} s, the longest that this server lets an image "
+            "take, or a volume from one slice to the next (EMSERVE_JOB_TIMEOUT_SECONDS)."
         )
 
 

@@ -84,15 +84,16 @@ class Decode(_Call):
 
 
 class CopySlices(_Call):
-    """Write slices of a stored file's volume to the working copy `out`. Answer: Decoded."""
+    """Write slices of a stored file's volume to the working copy `out`, as many as a few seconds allow.
+    Answer: Copied."""
 
     kind: Literal["copy_slices"] = "copy_slices"
     storage_url: str
     key: str
     source: ImageSource
     out: Path
-    slices: tuple[int, int]
-    """The first, and the one behind the last."""
+    begin: int
+    """The first of them."""
 
 
 class Render(_Call):
@@ -119,12 +120,22 @@ class Render(_Call):
 
 
 class Decoded(Frozen):
-    """The grey image as an array file, or the volume as a working copy."""
+    """The grey image as an array file."""
 
     path: Path
     shape: list[int]
-    """Height, width; of a volume slices, height, width."""
+    """Height, width."""
     dtype: str
+
+
+class Copied(Frozen):
+    """Slices in the working copy of a volume."""
+
+    shape: tuple[int, int, int]
+    """Slices, height, width of the volume."""
+    dtype: str
+    copied_until: int
+    """The first slice that is still to be copied; the number of slices when all are there."""
 
 
 class RenderedFile(Frozen):
@@ -138,7 +149,7 @@ class RenderedFile(Frozen):
 
 
 Request = Inspect | Decode | CopySlices | Render
-Result = ImageHeader | Decoded | RenderedFile
+Result = ImageHeader | Decoded | Copied | RenderedFile
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
@@ -152,7 +163,7 @@ class Done(Frozen):
     """The request was carried out."""
 
     kind: Literal["done"] = "done"
-    result: ImageHeader | Decoded | RenderedFile
+    result: Result
 
 
 class Refused(Frozen):

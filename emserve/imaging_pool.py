@@ -16,6 +16,7 @@ from typing import overload
 from emserve.errors import EmserveError, HelperDied, UnreadableImage
 from emserve.imaging import (
     ANSWER,
+    Copied,
     CopySlices,
     Crashed,
     Decode,
@@ -165,7 +166,9 @@ class ImagingPool:
     @overload
     def call(self, request: Inspect, timeout_s: float) -> ImageHeader: ...
     @overload
-    def call(self, request: Decode | CopySlices, timeout_s: float) -> Decoded: ...
+    def call(self, request: Decode, timeout_s: float) -> Decoded: ...
+    @overload
+    def call(self, request: CopySlices, timeout_s: float) -> Copied: ...
     @overload
     def call(self, request: Render, timeout_s: float) -> RenderedFile: ...
     def call(self, request: Request, timeout_s: float) -> Result:

@@ -22,7 +22,9 @@ from emserve.jobs import (
 )
 from emserve.logs import about, traces
 from emserve.params import Parameters
+from emserve.volumes import Room
 from service.problems import from_validation
+from service.resolution import resolve
 from service.resources import Resources
 from service.uploads import Received
 
@@ -49,7 +51,14 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
     params = _parameters(received.fields.get("params"))
     tags = _tags(received.fields.get("tags"))
     header = _inspect(resources, job_id, params)
-    params = _resolved(params, card, header)
+    if header.is_volume:
+        raise UnsuitableImage(
+            f"The file is a stack of {header.shape[0]} planes, and this server takes single 2D images: save "
+            "one plane as a file of its own."
+        )
+    params = resolve(params, card, header)
+    if header.is_volume:
+        resources.intake.check_volume(Room.of(header.shape, header.dtype))
     record = JobRecord(
         id=job_id,
         model=PinnedModel.of(card),
@@ -101,7 +110,7 @@ def _tags(text: str | None) -> dict[str, str]:
 
 def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHeader:
     settings = resources.settings
-    header = resources.imaging.call(
+    return resources.imaging.call(
         Inspect(
             storage_url=settings.storage_url,
             key=storage.input_key(job_id),
@@ -112,35 +121,6 @@ def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHead
         ),
         timeout_s=_INSPECT_SECONDS,
     )
-    if header.is_volume:
-        raise UnsuitableImage(
-            f"The file is a stack of {header.shape[0]} planes, and this server takes single 2D images: save "
-            "one plane as a file of its own."
-        )
-    if header.dtype == "float32" and params.intensity_range == "dtype":
-        detail = (
-            "A float32 image has no range of its own: say which grey values are dark and bright with "
-            '`intensity_range`, "percentile" or [low, high].'
-        )
-        raise UnsuitableImage(detail, errors=[FieldError("/params/intensity_range", detail)])
-    return header
-
-
-def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
-    """The parameters as the job will run: with the model's defaults, and `auto` as a number."""
-    known = header.pixel_size_nm is not None and card.native_pixel_size_nm is not None
-    automatic = "downsampling" not in params.model_fields_set and card.is_starter and known
-    params = card.parameters(params)
-    if params.downsampling != "auto" and not automatic:
-        return params
-    number = card.downsampling_for(header.pixel_size_nm) if header.pixel_size_nm else None
-    if number is None:
-        missing = (
-            "the image's pixel size (give `pixel_size_nm`)" if not header.pixel_size_nm else "the model's"
-        )
-        detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
-        raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
-    return params.model_copy(update={"downsampling": number})
 
 
 def _warnings(resources: Resources, card: ModelCard) -> list[JobWarning]:

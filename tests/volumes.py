@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from emserve.jobs import ImageSource
 from workers.images.bricks import Bricks
-from workers.images.headers import inspect
 from workers.images.working_copy import copy_slices
 
 
@@ -19,15 +18,12 @@ def noise(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     return values > 1 << 15 if dtype == "bool" else values.view(np.int16).astype(dtype)
 
 
-def copied(
-    value: bytes, folder: Path, source: ImageSource | None = None, slices: tuple[int, int] | None = None
-) -> NDArray[Any]:
-    """The volume (Z, Y, X) in the working copy that these slices of a file were copied to; all of them
-    without `slices`."""
-    source = source or ImageSource()
-    depth = inspect(io.BytesIO(value), source).shape[0]
+def copied(value: bytes, folder: Path, source: ImageSource | None = None) -> NDArray[Any]:
+    """The volume (Z, Y, X) in the working copy that a file is copied to, slice by slice."""
     path = folder / "bricks"
-    made = copy_slices(io.BytesIO(value), source, path, slices or (0, depth))
-    shape = (made.shape[0], made.shape[1], made.shape[2])
-    with Bricks(path, shape, made.dtype) as bricks:
-        return np.stack([bricks.plane(0, z) for z in range(shape[0])])
+    made = copy_slices(io.BytesIO(value), source or ImageSource(), path, 0, seconds=0)
+    while made.copied_until < made.shape[0]:
+        file = io.BytesIO(value)
+        made = copy_slices(file, source or ImageSource(), path, made.copied_until, seconds=0)
+    with Bricks(path, made.shape, made.dtype) as bricks:
+        return bricks.planes(0, 0, made.shape[0])

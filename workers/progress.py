@@ -5,16 +5,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from emserve.book import JobBook
-from emserve.jobs import JobStatus, Progress, Stage
+from emserve.jobs import JobRecord, JobStatus, Progress, Stage
 from emserve.live import LiveState
 
-_SHARES = {
+_IMAGE_SHARES = {
     Stage.DECODE: (0.0, 0.05),
     Stage.INFER: (0.05, 0.70),
     Stage.GROUP: (0.75, 0.15),
     Stage.WRITE: (0.90, 0.10),
 }
 """Of each stage: what is done before it, and its usual share of the whole."""
+_VOLUME_SHARES = {
+    Stage.DECODE: (0.0, 0.02),
+    Stage.INFER: (0.02, 0.85),
+    Stage.GROUP: (0.87, 0.06),
+    Stage.TRACK: (0.93, 0.04),
+    Stage.WRITE: (0.97, 0.03),
+}
 _REPORT_SECONDS = 0.25
 _ETA_FRACTION = 0.05  # before this much is done, an estimate would be a guess
 
@@ -24,7 +31,7 @@ class ProgressReporter:
     """Shows an attempt's progress, a few times a second at most."""
 
     book: JobBook
-    job_id: str
+    record: JobRecord
     attempt: int
     started_at: datetime
     seconds: dict[str, float] = field(default_factory=dict)
@@ -32,6 +39,8 @@ class ProgressReporter:
     _begun: float = field(default_factory=time.monotonic)
     _stage: Stage | None = None
     _stage_begun: float = 0.0
+    _stage_first: int = 0
+    """How much of the stage was done when it began: what an earlier attempt left."""
     _reported: float = 0.0
 
     def __call__(self, stage: Stage, done: int, total: int, unit: str) -> None:
@@ -39,12 +48,12 @@ class ProgressReporter:
         now = time.monotonic()
         if stage is not self._stage:
             self.close()
-            self._stage, self._stage_begun = stage, now
+            self._stage, self._stage_begun, self._stage_first = stage, now, done
         elif now - self._reported < _REPORT_SECONDS:
             return
         self._reported = now
         self.book.report(
-            self.job_id,
+            self.record.id,
             LiveState(
                 status=JobStatus.RUNNING,
                 attempt=self.attempt,
@@ -62,9 +71,23 @@ class ProgressReporter:
             self._stage = None
 
     def _progress(self, stage: Stage, done: int, total: int, unit: str, now: float) -> Progress:
-        before, share = _SHARES[stage]
+        before, share = (_VOLUME_SHARES if self.record.input.is_volume else _IMAGE_SHARES)[stage]
         fraction = min(1.0, before + share * done / max(total, 1))
-        eta = None
-        if fraction > _ETA_FRACTION:
-            eta = round((now - self._begun) * (1 - fraction) / fraction, 1)
-        return Progress(fraction=round(fraction, 4), done=done, total=total, unit=unit, eta_seconds=eta)
+        made = share * (done - self._stage_first) / max(total, 1)
+        return Progress(
+            fraction=round(fraction, 4),
+            done=done,
+            total=total,
+            unit=unit,
+            eta_seconds=self._eta(fraction, made, now),
+        )
+
+    def _eta(self, fraction: float, made: float, now: float) -> float | None:
+        """From the pace of this stage, of which `made` was done since it began, or else of the whole."""
+        if made >= _ETA_FRACTION:
+            pace = (now - self._stage_begun) / made
+        elif fraction > _ETA_FRACTION and not self._stage_first:
+            pace = (now - self._begun) / fraction
+        else:
+            return None
+        return round(pace * (1 - fraction), 1)

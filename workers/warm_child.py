@@ -9,7 +9,7 @@ from signal import Signals
 import psutil
 
 from emserve.errors import EmserveError
-from workers.messages import Assignment, Ended, Ready, receive, send
+from workers.messages import Advanced, Assignment, Ended, Ready, receive, send
 
 START_SECONDS = 180.0
 
@@ -76,7 +76,7 @@ class WarmChild:
                 self._connection.close()
                 self._connection = None
 
-    def poll(self, timeout: float) -> Ready | Ended | None:
+    def poll(self, timeout: float) -> Ready | Ended | Advanced | None:
         """The child's next message, or None after `timeout` seconds or at its death."""
         if self._connection is None or not wait([self._connection], timeout):
             return None

@@ -80,7 +80,7 @@ def _carry_out(request: Request) -> Result:
                 file, request.source, Limits(request.max_pixels, request.max_voxels), request.max_pages
             )
         if isinstance(request, CopySlices):
-            return copy_slices(file, request.source, request.out, request.slices)
+            return copy_slices(file, request.source, request.out, request.begin)
         return decode(file, request.source, request.out)
 
 

@@ -14,6 +14,7 @@ from workers.images.transfer import transfer
 
 Shape = tuple[int, int, int]
 Plane = NDArray[Any]  # (H, W) in the volume's data type
+Planes = NDArray[Any]  # (n, H, W), the same
 
 
 class Bricks:
@@ -48,33 +49,39 @@ class Bricks:
             place = self._place(z, y0 // BRICK + row, x0 // BRICK + column)
             transfer(os.pwritev, self._fd, pieces[row, column], place)
 
-    def plane(self, axis: int, index: int) -> Plane:
-        """The plane number `index` across `axis`: (Y, X) for 0, (Z, X) for 1, (Z, Y) for 2."""
+    def planes(self, axis: int, begin: int, end: int) -> Planes:
+        """Planes `begin` to `end` - 1 across `axis`: (n, Y, X) for 0, (n, Z, X) for 1, (n, Z, Y) for 2."""
         sides = [side for at, side in enumerate(self.shape) if at != axis]
-        return self._slice(index) if axis == 0 else self._across(axis, index)[: sides[0], : sides[1]]
+        if axis == 0:
+            return np.stack([self._slice(z) for z in range(begin, end)])[:, : sides[0], : sides[1]]
+        parts = []
+        while begin < end:  # bricks that hold several of the planes are read once
+            until = min(end, (begin // BRICK + 1) * BRICK)
+            parts.append(self._across(axis, begin, until))
+            begin = until
+        return np.concatenate(parts)[:, : sides[0], : sides[1]]
 
     def _slice(self, z: int) -> Plane:
         _, rows, columns = self._grid
         pieces = np.empty((rows, columns, BRICK, BRICK), self.dtype)
         for row, column in product(range(rows), range(columns)):
             transfer(os.preadv, self._fd, pieces[row, column], self._place(z, row, column))
-        plane = pieces.swapaxes(1, 2).reshape(rows * BRICK, columns * BRICK)
-        return plane[: self.shape[1], : self.shape[2]]
+        return pieces.swapaxes(1, 2).reshape(rows * BRICK, columns * BRICK)
 
-    def _across(self, axis: int, index: int) -> Plane:
-        """(Z, X) or (Z, Y), with what pads the last bricks."""
+    def _across(self, axis: int, begin: int, end: int) -> Planes:
+        """(n, Z, X) or (n, Z, Y) of planes in one layer of bricks, with what pads the last bricks."""
         layers, *others = self._grid
         count = others[2 - axis]
-        plane = np.empty((layers * self._depth, count * BRICK), self.dtype)
+        planes = np.empty((end - begin, layers * self._depth, count * BRICK), self.dtype)
         brick = np.empty((self._depth, BRICK, BRICK), self.dtype)
-        number, inside = divmod(index, BRICK)
+        number, inside = begin // BRICK, slice(begin % BRICK, (end - 1) % BRICK + 1)
         for layer, place in product(range(layers), range(count)):
             row, column = (number, place) if axis == 1 else (place, number)
             transfer(os.preadv, self._fd, brick, self._place(layer * self._depth, row, column))
-            cut = brick[:, inside] if axis == 1 else brick[:, :, inside]
+            cut = np.moveaxis(brick, axis, 0)[inside]
             z, along = layer * self._depth, place * BRICK
-            plane[z : z + self._depth, along : along + BRICK] = cut
-        return plane
+            planes[:, z : z + self._depth, along : along + BRICK] = cut
+        return planes
 
     def _place(self, z: int, row: int, column: int) -> int:
         """Where in the file the piece of slice z in a row and a column of bricks begins."""

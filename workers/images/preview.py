@@ -35,7 +35,7 @@ def write_preview(grey: Sheet, labels: LabelMap, path: Path) -> None:
     Image.fromarray(np.rint(blended * 255).astype(np.uint8)).save(path, format="PNG")
 
 
-def preview_shape(shape: tuple[int, int]) -> tuple[int, int]:
+def preview_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of the preview: large images are shrunk, small ones enlarged by a whole number."""
     longest = max(shape)
     if longest <= _SMALL_SIDE:

@@ -24,8 +24,12 @@ class ImageReader(Protocol):
 class BlockReader(ImageReader, Protocol):
     """A reader of a file that stores volumes in blocks of several slices."""
 
+    def depth(self, volume: GreyImage) -> int:
+        """How many slices lie in a block."""
+
     def blocks(
         self, volume: GreyImage, slices: tuple[int, int], step: int
-    ) -> Iterator[tuple[tuple[int, int, int], NDArray[Any]]]:
-        """Slices z0 to z1 - 1 of a volume as blocks (d, h, w), each with the place (z, y, x) of its first
-        voxel. In y and x they begin at multiples of `step` and end there or at the edge."""
+    ) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
+        """Slices z0 to z1 - 1 of a volume, which lie in one layer of blocks, by parts (z1 - z0, h, w), each
+        with the place (y, x) of its first voxel. They begin at multiples of `step` and end there or at the
+        edge. Raises UnreadableImage."""
