@@ -238,6 +238,13 @@ class JobBook:
         """How many attempts were started and not given back."""
         return len(storage.children(self.store, storage.attempts_prefix(job_id)))
 
+    def latest_attempt(self, job_id: str) -> Attempt | None:
+        """The one that was started last; None before the first."""
+        names = storage.children(self.store, storage.attempts_prefix(job_id))
+        notes = (storage.read(self.store, storage.attempt_key(job_id, name)) for name in names)
+        made = [Attempt.model_validate_json(note) for note in notes if note]
+        return max(made, key=lambda attempt: attempt.number, default=None)
+
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
         """Notes an attempt durably, before any work.
 

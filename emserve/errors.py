@@ -225,6 +225,12 @@ class NoResult(UserError):
     status = 409
 
 
+class ChunkNotFound(UserError):
+    slug = "chunk-not-found"
+    title = "No such part of the label map"
+    status = 404
+
+
 class NotAcceptable(UserError):
     slug = "not-acceptable"
     title = "No such format"

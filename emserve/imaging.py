@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from emserve import storage
 from emserve.errors import EmserveError, FieldError
 from emserve.jobs import Frozen, ImageHeader, ImageSource, Pointed
+from emserve.region import Region
 
 
 class ResultFormat(StrEnum):
@@ -22,6 +23,7 @@ class ResultFormat(StrEnum):
     OME_TIFF = "ome-tiff"  # the label map: tiled, zlib, pixel size, a pyramid when it is large
     TIFF = "tiff"  # the label map as ImageJ reads it
     NPY = "npy"  # the label map as one numpy array
+    ZARR = "zarr"  # the label map as it is stored, in a zip
     PNG = "png"  # the label map, 16 bit
     JSON = "json"  # the objects
     CSV = "csv"  # the objects
@@ -45,6 +47,7 @@ _FILES = {
     ResultFormat.OME_TIFF: ("labels", "image/tiff", ".ome.tif"),
     ResultFormat.TIFF: ("labels", "image/tiff", ".tif"),
     ResultFormat.NPY: ("labels", "application/x-npy", ".npy"),
+    ResultFormat.ZARR: ("labels", "application/zip", ".zarr.zip"),
     ResultFormat.PNG: ("labels", "image/png", ".png"),
     ResultFormat.JSON: ("objects", "application/json", ".json"),
     ResultFormat.CSV: ("objects", "text/csv", ".csv"),
@@ -107,16 +110,31 @@ class Render(_Call):
     source: ImageSource
     scratch_dir: Path
     """Where it may make a folder to work in."""
+    z: int | None = None
+    """Of a volume's preview, the slice that is shown; without it a montage of three planes is made."""
 
     @property
     def key(self) -> str:
         """Where the rendered file is stored."""
-        return storage.render_key(self.job_id, self.execution_id, self.format.filename)
+        name = self.format.filename if self.z is None else f"z{self.z}-{self.format.filename}"
+        return storage.render_key(self.job_id, self.execution_id, name)
 
     @property
     def description_key(self) -> str:
         """Where its RenderedFile is stored, as JSON; written after the file, so it says that it is there."""
         return f"{self.key}.json"
+
+
+class RenderPart(_Call):
+    """Write a part of the label map of a job's attempt to the file `out`. Answer: RenderedFile, of no key."""
+
+    kind: Literal["render_part"] = "render_part"
+    storage_url: str
+    job_id: str
+    execution_id: str
+    format: ResultFormat
+    region: Region
+    out: Path
 
 
 class Decoded(Frozen):
@@ -148,7 +166,7 @@ class RenderedFile(Frozen):
     extension: str
 
 
-Request = Inspect | Decode | CopySlices | Render
+Request = Inspect | Decode | CopySlices | Render | RenderPart
 Result = ImageHeader | Decoded | Copied | RenderedFile
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 

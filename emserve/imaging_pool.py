@@ -28,6 +28,7 @@ from emserve.imaging import (
     Refused,
     Render,
     RenderedFile,
+    RenderPart,
     Request,
     Result,
 )
@@ -170,7 +171,7 @@ class ImagingPool:
     @overload
     def call(self, request: CopySlices, timeout_s: float) -> Copied: ...
     @overload
-    def call(self, request: Render, timeout_s: float) -> RenderedFile: ...
+    def call(self, request: Render | RenderPart, timeout_s: float) -> RenderedFile: ...
     def call(self, request: Request, timeout_s: float) -> Result:
         """Carries out `request`; the time starts once a process is free.
 
@@ -205,7 +206,7 @@ class ImagingPool:
 
     @contextmanager
     def _slot(self, request: Request) -> Iterator[None]:
-        if isinstance(request, Render):
+        if isinstance(request, Render | RenderPart):
             with self._render_slots, self._slots:
                 yield
         else:
@@ -264,7 +265,7 @@ class ImagingPool:
     def _blame(self, request: Request, reason: str) -> EmserveError:
         if self._closed:
             return HelperDied(_STOPPING)
-        if isinstance(request, Render):
+        if isinstance(request, Render | RenderPart):
             return HelperDied(
                 f"The process that renders results {reason}. Try again, or take another format."
             )

@@ -1,8 +1,14 @@
 """A job as it is answered: with links to what exists."""
 
-from emserve.jobs import Job, JobStatus
+from emserve.jobs import Job, JobStatus, Stage
 
-_RESULTS = {"labels": "labels", "objects": "objects", "preview": "preview.png", "provenance": "provenance"}
+_RESULTS = {
+    "labels": "labels",
+    "labels_zarr": "labels.zarr",
+    "objects": "objects",
+    "preview": "preview.png",
+    "provenance": "provenance",
+}
 
 
 def job_path(job_id: str) -> str:
@@ -17,4 +23,6 @@ def linked(job: Job) -> Job:
         links |= {name: f"{path}/{part}" for name, part in _RESULTS.items()}
     elif not job.status.ended:
         links["cancel"] = f"{path}/cancel"
+        if job.stage is Stage.WRITE:  # what is written can be read
+            links["labels_zarr"] = f"{path}/{_RESULTS['labels_zarr']}"
     return job.model_copy(update={"links": links})

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import zarr
 from numpy.typing import NDArray
@@ -53,12 +53,12 @@ def ome(axes: str, scale: list[float] | None = None, unit: str | None = "nanomet
 
 
 def zarr_files(
-    array: NDArray[Any], attributes: Json, version: int = 3, name: str = "cell.zarr", **options: Any
+    array: NDArray[Any], attributes: Json, version: Literal[2, 3] = 3, name: str = "cell.zarr", **options: Any
 ) -> dict[str, bytes]:
     """The files of a Zarr group whose array "0" is `array`."""
     with TemporaryDirectory() as folder:
         root = Path(folder) / name
-        given = {"ome": {"version": "0.5", **attributes}} if version == 3 and attributes else attributes
+        given: Any = {"ome": {"version": "0.5", **attributes}} if version == 3 and attributes else attributes
         group = zarr.open_group(root, mode="w", zarr_format=version, attributes=given)
         options = {"chunks": tuple(min(20, side) for side in array.shape), **options}
         stored = group.create_array(

@@ -3,6 +3,7 @@
 import shutil
 from contextlib import closing
 
+import obstore
 import torch
 
 import emserve
@@ -15,6 +16,7 @@ from workers.attempt import Attempt, Finding
 from workers.images.bricks import Bricks
 from workers.images.label_map import create_labels, label_dtype
 from workers.images.label_writer import LabelWriter
+from workers.images.montage import Layout, MontageLabels, pack, shrunk_plane
 from workers.inference.rows import Workspace
 from workers.inference.volume import pipeline
 from workers.inference.volume.request import LabelVolume, Request3D
@@ -43,7 +45,7 @@ def segment_volume(attempt: Attempt, workspace: Workspace) -> Finding:
         )
         ledger = StoredLedger(attempt.store, attempt.job_id)
         found = pipeline.segment_volume(request, engine, workspace, ledger, on_progress)
-        dtype = _write_labels(attempt, found.labels)
+        dtype = _write_labels(attempt, found.labels, source)
     return Finding(
         objects=found.objects,
         shape=list(source.shape),
@@ -104,15 +106,30 @@ def _identity(attempt: Attempt) -> str:
     return "|".join(parts)
 
 
-def _write_labels(attempt: Attempt, labels: LabelVolume) -> str:
-    """Stores the label map slice by slice; the name of its data type."""
+def _write_labels(attempt: Attempt, labels: LabelVolume, source: Bricks) -> str:
+    """Stores the label map slice by slice, and what a preview needs of it; the name of its data type."""
     depth = labels.shape[0]
     dtype = label_dtype(labels.count)
     stored = create_labels(attempt.store, attempt.labels_prefix, labels.shape, dtype, _voxel_size(attempt))
     writer = LabelWriter(stored)
+    layout = Layout.of(labels.shape, _voxel_size(attempt))
+    planes = MontageLabels(layout)
     for z in range(depth):
         attempt.progress(Stage.WRITE, z, depth, "slices")
         attempt.on_step()
-        writer.add(labels.read(z, z + 1)[0])
+        slice_labels = labels.read(z, z + 1)[0]
+        writer.add(slice_labels)
+        planes.add(z, slice_labels)
     writer.finish()
+    _store_montage(attempt, layout, planes, source)
     return str(dtype)
+
+
+def _store_montage(attempt: Attempt, layout: Layout, planes: MontageLabels, source: Bricks) -> None:
+    greys = [
+        shrunk_plane(source.planes(axis, middle, middle + 1)[0], layout.sides(axis))
+        for axis, middle in enumerate(layout.middle)
+    ]
+    key = storage.montage_key(attempt.job_id, attempt.execution_id)
+    with storage.storage_errors():
+        obstore.put(attempt.store, key, pack(greys, planes.planes, layout.middle))

@@ -11,17 +11,20 @@ from obstore.store import ObjectStore
 from emserve import storage
 from emserve.errors import HelperDied
 from emserve.ids import new_id
-from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.imaging import Render, RenderedFile, RenderPart, ResultFormat
+from emserve.region import Region
 from emserve.scratch import scratch_folder
 from emserve.storage import storage_errors
 from workers.images.decode import decode
 from workers.images.label_files import write_npy, write_png
 from workers.images.label_map import LabelMap, open_labels
 from workers.images.label_tiffs import write_imagej_tiff, write_ome_tiff
+from workers.images.montage import write_montage
 from workers.images.objects_file import Columns, read_objects, write_csv, write_json
 from workers.images.preview import write_preview
 from workers.images.sheet import Sheet
 from workers.images.stored_file import open_stored
+from workers.images.stored_zip import write_zip
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,26 @@ class Attempt:
     request: Render
 
     def labels(self) -> LabelMap:
-        prefix = storage.labels_prefix(self.request.job_id, self.request.execution_id)
-        try:
-            return open_labels(self.store, prefix)
-        except FileNotFoundError as error:
-            raise HelperDied(f"The label map ({prefix}) is not in storage.") from error
+        return stored_labels(self.store, self.request.job_id, self.request.execution_id)
+
+    def montage(self) -> bytes:
+        key = storage.montage_key(self.request.job_id, self.request.execution_id)
+        value = storage.read(self.store, key)
+        if value is None:
+            raise HelperDied(f"The planes of the preview ({key}) are not in storage.")
+        return value
 
     def objects(self) -> Columns:
         return read_objects(self.store, storage.objects_key(self.request.job_id, self.request.execution_id))
+
+
+def stored_labels(store: ObjectStore, job_id: str, execution_id: str) -> LabelMap:
+    """The label map of an attempt."""
+    prefix = storage.labels_prefix(job_id, execution_id)
+    try:
+        return open_labels(store, prefix)
+    except FileNotFoundError as error:
+        raise HelperDied(f"The label map ({prefix}) is not in storage.") from error
 
 
 def render(store: ObjectStore, request: Render) -> RenderedFile:
@@ -49,7 +64,7 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     with scratch_folder(request.scratch_dir, f"render-{new_id()}") as folder:
         path = folder / request.format.filename
         _RENDERERS[request.format](Attempt(store, request), path)
-        rendered = _description(request, path)
+        rendered = _description(request.format, request.key, path)
         with storage_errors():
             obstore.put(store, request.key, path)
     with storage_errors():
@@ -57,15 +72,24 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     return rendered
 
 
-def _description(request: Render, path: Path) -> RenderedFile:
+def render_part(store: ObjectStore, request: RenderPart) -> RenderedFile:
+    """Writes the part to `request.out`; nothing is stored. Raises InvalidRequest for a part that is not
+    inside the map, NotAcceptable when the format cannot hold it."""
+    labels = stored_labels(store, request.job_id, request.execution_id)
+    part = labels.within(request.region.box(labels.shape), is_slice=request.region.z is not None)
+    _OF_LABELS[request.format](part, request.out)
+    return _description(request.format, "", request.out)
+
+
+def _description(wanted: ResultFormat, key: str, path: Path) -> RenderedFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return RenderedFile(
-        key=request.key,
+        key=key,
         bytes=path.stat().st_size,
         sha256=sha256,
-        media_type=request.format.media_type,
-        extension=request.format.extension,
+        media_type=wanted.media_type,
+        extension=wanted.extension,
     )
 
 
@@ -80,21 +104,36 @@ def _csv(attempt: Attempt, path: Path) -> None:
 
 
 def _preview(attempt: Attempt, path: Path) -> None:
+    labels, z = attempt.labels(), attempt.request.z
+    if labels.axes == "ZYX" and z is None:
+        write_montage(attempt.montage(), path)
+        return
+    if z is not None:
+        labels = labels.within(Region(z=z).box(labels.shape), is_slice=True)
     with open_stored(attempt.store, storage.input_key(attempt.request.job_id)) as file:
-        decoded = decode(file, attempt.request.source, path.with_name("grey.npy"))
+        decoded = decode(file, attempt.request.source, path.with_name("grey.npy"), z)
     with Sheet.of_npy(decoded.path) as grey:
-        write_preview(grey, attempt.labels(), path)
+        write_preview(grey, labels, path)
 
 
-def _of_labels(write: Callable[[LabelMap, Path], None]) -> Callable[[Attempt, Path], None]:
-    return lambda attempt, path: write(attempt.labels(), path)
+def _zarr(attempt: Attempt, path: Path) -> None:
+    prefix = storage.labels_prefix(attempt.request.job_id, attempt.request.execution_id)
+    write_zip(attempt.store, prefix, path)
 
 
+def _labels(attempt: Attempt, path: Path) -> None:
+    _OF_LABELS[attempt.request.format](attempt.labels(), path)
+
+
+_OF_LABELS: dict[ResultFormat, Callable[[LabelMap, Path], None]] = {
+    ResultFormat.OME_TIFF: write_ome_tiff,
+    ResultFormat.TIFF: write_imagej_tiff,
+    ResultFormat.NPY: write_npy,
+    ResultFormat.PNG: write_png,
+}
 _RENDERERS: dict[ResultFormat, Callable[[Attempt, Path], None]] = {
-    ResultFormat.OME_TIFF: _of_labels(write_ome_tiff),
-    ResultFormat.TIFF: _of_labels(write_imagej_tiff),
-    ResultFormat.NPY: _of_labels(write_npy),
-    ResultFormat.PNG: _of_labels(write_png),
+    **dict.fromkeys(_OF_LABELS, _labels),
+    ResultFormat.ZARR: _zarr,
     ResultFormat.JSON: _json,
     ResultFormat.CSV: _csv,
     ResultFormat.PREVIEW: _preview,

@@ -6,7 +6,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -209,7 +209,9 @@ def test_a_zip_that_is_cut_off_encrypted_or_packed_oddly_is_refused() -> None:
         (3, {"compressors": None, "chunks": (1, 100, 100)}),
     ],
 )
-def test_a_zarr_is_copied(version: int, options: dict[str, Any], dtype: str, tmp_path: Path) -> None:
+def test_a_zarr_is_copied(
+    version: Literal[2, 3], options: dict[str, Any], dtype: str, tmp_path: Path
+) -> None:
     volume = noise((12, 90, 70), dtype)
     value = zip_of(zarr_files(volume, ome("zyx"), version, **options))
     header = look(value)
@@ -218,13 +220,13 @@ def test_a_zarr_is_copied(version: int, options: dict[str, Any], dtype: str, tmp
 
 
 @pytest.mark.parametrize(("version", "name"), [(2, "."), (3, "."), (2, "a/b.zarr"), (3, "b.ome.zarr")])
-def test_its_root_may_lie_anywhere(version: int, name: str, tmp_path: Path) -> None:
+def test_its_root_may_lie_anywhere(version: Literal[2, 3], name: str, tmp_path: Path) -> None:
     value = zip_of(zarr_files(VOLUME, ome("zyx"), version, name))
     np.testing.assert_array_equal(copied(value, tmp_path), VOLUME)
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_of_five_axes_the_chosen_volume_is_copied(version: int, tmp_path: Path) -> None:
+def test_of_five_axes_the_chosen_volume_is_copied(version: Literal[2, 3], tmp_path: Path) -> None:
     array = noise((2, 3, 7, 40, 50), "uint8")
     value = zip_of(zarr_files(array, ome("tczyx"), version))
     assert "3 channels" in refusal(UnsuitableImage, value)
@@ -267,7 +269,7 @@ def test_an_image_in_a_zarr_is_an_image() -> None:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_missing_chunks_are_named(version: int) -> None:
+def test_missing_chunks_are_named(version: Literal[2, 3]) -> None:
     files = zarr_files(VOLUME, ome("zyx"), version)
     gone = [name for name in files if name[-1].isdigit()][3]
     del files[gone]
@@ -276,7 +278,7 @@ def test_missing_chunks_are_named(version: int) -> None:
     assert "write_empty_chunks" in message
 
 
-def _with(change: Any, version: int = 3, name: str = "cell.zarr/0/zarr.json") -> bytes:
+def _with(change: Any, version: Literal[2, 3] = 3, name: str = "cell.zarr/0/zarr.json") -> bytes:
     files = zarr_files(VOLUME, ome("zyx"), version)
     meta = json.loads(files[name])
     change(meta)
