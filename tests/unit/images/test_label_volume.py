@@ -21,7 +21,7 @@ from emserve.imaging import Render, RenderPart, ResultFormat
 from emserve.jobs import ImageSource
 from emserve.region import Region
 from tests.pictures import tiff
-from tests.volumes import noise
+from tests.working_copies import noise
 from workers.images import label_levels, label_tiffs
 from workers.images.label_levels import levels
 from workers.images.label_map import LabelMap, create_labels, label_dtype

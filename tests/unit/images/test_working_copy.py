@@ -16,7 +16,7 @@ from emserve.volumes import working_copy_bytes
 from tests.mrcs import mrc
 from tests.pictures import tiff
 from tests.smaller_bands import bands_of
-from tests.volumes import copied, noise
+from tests.working_copies import copied, noise
 from workers.images.bricks import Bricks
 
 SIDES = st.tuples(st.integers(2, 70), st.integers(1, 140), st.integers(1, 140))

@@ -25,7 +25,7 @@ from emserve.errors import (
 from emserve.jobs import ImageHeader, ImageSource
 from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.pictures import tiff
-from tests.volumes import copied, noise
+from tests.working_copies import copied, noise
 from workers.images.headers import inspect
 
 VOLUME = noise((12, 90, 70), "uint16")

@@ -1,4 +1,4 @@
-"""Volumes that tests make, and what is read of them."""
+"""Volumes as their working copies give them back, for tests of what reads files."""
 
 import io
 from pathlib import Path
