@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from emserve import storage
 from emserve.cards import ModelCard
-from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest, UnsuitableImage
+from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest
 from emserve.imaging import Inspect
 from emserve.jobs import (
     ImageHeader,
@@ -51,11 +51,6 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
     params = _parameters(received.fields.get("params"))
     tags = _tags(received.fields.get("tags"))
     header = _inspect(resources, job_id, params)
-    if header.is_volume:
-        raise UnsuitableImage(
-            f"The file is a stack of {header.shape[0]} planes, and this server takes single 2D images: save "
-            "one plane as a file of its own."
-        )
     params = resolve(params, card, header)
     if header.is_volume:
         resources.intake.check_volume(Room.of(header.shape, header.dtype))

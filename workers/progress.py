@@ -23,6 +23,7 @@ _VOLUME_SHARES = {
     Stage.WRITE: (0.97, 0.03),
 }
 _REPORT_SECONDS = 0.25
+_MOST_SEEN = 512
 _ETA_FRACTION = 0.05  # before this much is done, an estimate would be a guess
 
 
@@ -39,8 +40,8 @@ class ProgressReporter:
     _begun: float = field(default_factory=time.monotonic)
     _stage: Stage | None = None
     _stage_begun: float = 0.0
-    _stage_first: int = 0
-    """How much of the stage was done when it began: what an earlier attempt left."""
+    _seen: list[tuple[float, float]] = field(default_factory=list)
+    """When the stage was reported, and how much of the whole was done then."""
     _reported: float = 0.0
 
     def __call__(self, stage: Stage, done: int, total: int, unit: str) -> None:
@@ -48,7 +49,7 @@ class ProgressReporter:
         now = time.monotonic()
         if stage is not self._stage:
             self.close()
-            self._stage, self._stage_begun, self._stage_first = stage, now, done
+            self._stage, self._stage_begun, self._seen = stage, now, []
         elif now - self._reported < _REPORT_SECONDS:
             return
         self._reported = now
@@ -73,20 +74,25 @@ class ProgressReporter:
     def _progress(self, stage: Stage, done: int, total: int, unit: str, now: float) -> Progress:
         before, share = (_VOLUME_SHARES if self.record.input.is_volume else _IMAGE_SHARES)[stage]
         fraction = min(1.0, before + share * done / max(total, 1))
-        made = share * (done - self._stage_first) / max(total, 1)
+        self._seen.append((now, fraction))
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[::2]
         return Progress(
             fraction=round(fraction, 4),
             done=done,
             total=total,
             unit=unit,
-            eta_seconds=self._eta(fraction, made, now),
+            eta_seconds=self._eta(fraction, now),
         )
 
-    def _eta(self, fraction: float, made: float, now: float) -> float | None:
-        """From the pace of this stage, of which `made` was done since it began, or else of the whole."""
-        if made >= _ETA_FRACTION:
-            pace = (now - self._stage_begun) / made
-        elif fraction > _ETA_FRACTION and not self._stage_first:
+    def _eta(self, fraction: float, now: float) -> float | None:
+        """From the pace of the later half of this stage, so that neither a slow start counts nor what an
+        earlier attempt has left; while the stage is young, from the pace of the whole."""
+        half = self._stage_begun + (now - self._stage_begun) / 2
+        then, at_half = next((seen for seen in self._seen if seen[0] >= half), (now, fraction))
+        if now > then and fraction - at_half >= _ETA_FRACTION / 2:
+            pace = (now - then) / (fraction - at_half)
+        elif fraction > _ETA_FRACTION and self._stage is not Stage.INFER:
             pace = (now - self._begun) / fraction
         else:
             return None

@@ -84,12 +84,6 @@ def test_a_float_image_without_a_range(http: httpx.Client, grey: NDArray[np.uint
     assert problem["errors"][0]["pointer"] == "/params/intensity_range"
 
 
-@pytest.mark.parametrize("pages", [2, 7])
-def test_a_stack_of_pages(http: httpx.Client, grey: NDArray[np.uint8], pages: int) -> None:
-    stack = tiff(np.stack([grey] * pages), photometric="minisblack")
-    refused(post(http, stack), 422, "unsuitable-image", f"{pages} planes", "save one plane")
-
-
 def test_pages_of_different_sizes(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
     file = io.BytesIO()
     pages = [Image.fromarray(grey), Image.fromarray(grey[:100, :70])]
