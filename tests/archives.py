@@ -20,7 +20,9 @@ def zip_of(files: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) ->
     value = io.BytesIO()
     with zipfile.ZipFile(value, "w", compression) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name)  # of no time, so that the same files give the same zip
+            entry.compress_type = compression
+            archive.writestr(entry, content)
     return value.getvalue()
 
 

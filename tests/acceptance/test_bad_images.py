@@ -42,7 +42,7 @@ def test_a_form_without_an_image(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n", b"PK\x03\x04"],
+    [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n"],
 )
 def test_a_file_that_is_no_image(http: httpx.Client, body: bytes) -> None:
     refused(post(http, body), 415, "unsupported-media-type", "TIFF", "MRC", "PNG", "JPEG")

@@ -20,9 +20,9 @@ from PIL import Image
 from zarr.storage import ObjectStore
 
 import emserve
-from tests import hostile
 from tests.acceptance.exchange import Json, accepted, ended, post, refused, run
 from tests.archives import ome, slices_of, zarr_files, zip_of
+from tests.hostile_volumes import repeated
 from tests.mrcs import MrcOptions, mrc
 from tests.pictures import tiff
 from tests.running_service import RunningService
@@ -212,26 +212,9 @@ def test_a_volume_that_no_disk_holds_is_refused_before_it_is_accepted(
     service: RunningService, http: httpx.Client
 ) -> None:
     before = set((service.data_dir / "store" / "jobs").iterdir())
-    whole = tiff(np.zeros((20_000, 20_000), np.uint8), compression="zlib", rowsperstrip=20_000)
-    with tifffile.TiffFile(io.BytesIO(whole)) as file:
-        begin, count = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
-    value = repeated(whole[begin : begin + count], 20_000, 2000)
+    value = repeated(side=20_000, pages=2000)
     refused(post(http, value), 507, "storage-full", "this volume", "EMSERVE_MIN_FREE_BYTES")
     assert set((service.data_dir / "store" / "jobs").iterdir()) == before
-
-
-def repeated(strip: bytes, side: int, pages: int) -> bytes:
-    """A TIFF of many pages that all have the same strip, packed by zlib."""
-    tag, long = hostile.Tag, hostile.LONG
-    page = {
-        **hostile.page(),
-        hostile.WIDTH: tag(long, 1, side),
-        hostile.HEIGHT: tag(long, 1, side),
-        hostile.ROWS: tag(long, 1, side),
-        hostile.COMPRESSION: tag(hostile.SHORT, 1, hostile.ZLIB),
-        hostile.COUNTS: tag(long, 1, len(strip)),
-    }
-    return hostile.tiff_of([page] * pages, strip)
 
 
 def test_an_array_of_three_axes_is_a_volume_for_python(
