@@ -53,7 +53,7 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
     header = _inspect(resources, job_id, params)
     params = resolve(params, card, header)
     if header.is_volume:
-        resources.intake.check_volume(Room.of(header.shape, header.dtype))
+        resources.intake.check_volume(Room.of(header.shape, header.dtype, params))
     record = JobRecord(
         id=job_id,
         model=PinnedModel.of(card),

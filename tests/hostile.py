@@ -18,7 +18,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from tests.archives import slices_of, zarr_files, zip_of
+from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.mrcs import mrc
 from tests.pictures import tiff
 

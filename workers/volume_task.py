@@ -59,11 +59,11 @@ def segment_volume(attempt: Attempt, workspace: Workspace) -> Finding:
 def _check_room(attempt: Attempt) -> None:
     """Another worker, or a disk that has filled since, may have less room than the API saw."""
     given = attempt.record.input
-    needed = Room.of(given.shape, given.dtype).scratch
+    needed = Room.of(given.shape, given.dtype, attempt.record.params).scratch
     free = shutil.disk_usage(attempt.scratch).free
     if free < needed:
         raise StorageFull(
-            f"the working copy of this volume: it takes {needed} bytes and the worker has {free} free"
+            f"this volume while it is worked on: it takes about {needed} bytes, and the worker has {free}"
         )
 
 
