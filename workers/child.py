@@ -52,7 +52,11 @@ def _work(bench: Bench, assignment: Assignment, connection: "Connection[bytes, b
         nonlocal said
         if time.monotonic() - said > _STEP_SECONDS:
             said = time.monotonic()
-            send(connection, Advanced(job_id=assignment.job_id))
+            try:
+                send(connection, Advanced(job_id=assignment.job_id))
+            except OSError:  # nobody watches any more; whoever takes the job over goes on with it
+                log.info("the supervisor is gone; ending")
+                sys.exit()
 
     with about(**assignment.traces):
         segment(bench, assignment, on_step)

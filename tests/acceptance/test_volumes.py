@@ -4,6 +4,7 @@ import csv
 import io
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,23 @@ def test_zarr_opens_the_url_of_the_result(service: RunningService, http: httpx.C
     array = group["0"]
     assert isinstance(array, zarr.Array)
     np.testing.assert_array_equal(array[:], labels_of(http, volume))
+
+
+def test_the_zarr_can_be_read_while_it_is_written(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
+    large = np.tile(grey, (1, 12, 10))
+    job = accepted(post(http, tiff(large, photometric="minisblack"), params={"downsampling": 16}))
+    url = f"/v1/jobs/{job['id']}/labels.zarr"
+    refused(http.get(f"{url}/zarr.json"), 409, "result-not-ready", "has not begun")
+    while "labels_zarr" not in job["links"]:
+        time.sleep(0.01)
+        job = http.get(f"/v1/jobs/{job['id']}").json()
+    assert (job["status"], job["stage"]) == ("running", "write")
+    assert job["links"]["labels_zarr"] == url
+    found = [http.get(f"{url}/{name}") for name in ("zarr.json", "0/zarr.json")]
+    assert [answer.status_code for answer in found] == [200, 200]
+    assert found[1].json()["shape"] == list(large.shape)
+    assert found[0].headers["cache-control"] == "no-cache"
+    assert ended(http, job)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("query", ["", "?z=0", "?z=13"])

@@ -14,7 +14,7 @@ from workers.images.grey import FoundImage, GreyImage
 from workers.images.reader import ImageReader
 from workers.images.slice_names import in_order
 
-LOOK_SECONDS = 8.0
+LOOK_SECONDS = 1.5
 """How long headers of slices are looked at when a zip is opened; the others are, when they are decoded."""
 
 OpenImage = Callable[[BinaryIO], ImageReader]
