@@ -178,6 +178,13 @@ def test_the_same_volume_gives_the_same_labels_in_any_form(
     np.testing.assert_array_equal(labels_of(http, job), labels_of(http, volume))
 
 
+def test_a_zip_may_be_the_body_itself(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
+    value = zip_of(slices_of(grey[:2, :32, :32]))
+    headers = {"Content-Type": "application/zip"}
+    answer = http.post("/v1/jobs?model=mitonet&filename=cell.zip", content=value, headers=headers)
+    assert ended(http, accepted(answer))["status"] == "succeeded"
+
+
 def test_pages_without_names_are_slices_and_that_is_said(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
     job = accepted(post(http, tiff(grey[:, :64, :64], photometric="minisblack", metadata=None)))
     assert "axes-assumed" in [each["code"] for each in job["warnings"]]
