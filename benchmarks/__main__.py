@@ -32,7 +32,7 @@ def main() -> None:
     machine = results.machine
     console.print(f"{machine.system}, {machine.cores} cores, {machine.instructions}, torch {machine.torch}")
     for table in results.tables():
-        console.print(_drawn(table))
+        console.print(drawn(table))
     console.print(f"Written to {_FOLDER}")
 
 
@@ -50,7 +50,7 @@ def _measure(plan: Plan, console: Console) -> Results:
         return Run(plan, _FOLDER, on_step).results()
 
 
-def _drawn(table: Table) -> RichTable:
+def drawn(table: Table) -> RichTable:
     drawn = RichTable(title=table.title, caption=table.note, title_justify="left", caption_justify="left")
     for index, name in enumerate(table.head):
         drawn.add_column(name, justify="left" if index == 0 else "right")

@@ -11,6 +11,7 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from benchmarks.scenes import Scene
 
 _PACKAGES = (["--no-deps", "empanada-dl==0.1.7"], ["numba"])
 _PROGRAM = Path(__file__).with_name("peer_process.py")
+_MATCHING_PROGRAM = Path(__file__).with_name("peer_matching_process.py")
 _INSTALL_SECONDS, _RUN_SECONDS = 600, 3600
 _MOST_CENTRES = 500
 
@@ -41,6 +43,16 @@ class PeerRun:
     connecting_s: float
     labels: npt.NDArray[np.int64] | None
     """(H, W) 0 and the objects, in no particular order; None if some centres were left out."""
+
+
+@dataclass(frozen=True)
+class PeerMatching:
+    """Processor seconds per slice of each step on one thread, and how many objects it found."""
+
+    runs_s: float
+    forward_s: float
+    backward_s: float
+    objects: int
 
 
 class Peer:
@@ -83,13 +95,7 @@ class Peer:
             folder = Path(name)
             for key in ("classes", "heat", "offsets"):
                 np.save(folder / f"{key}.npy", getattr(scene, key))
-            command = [str(self._python), str(_PROGRAM), name, str(_MOST_CENTRES)]
-            done = subprocess.run(
-                command, cwd=name, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
-            )
-            if done.returncode:
-                raise PeerMissing(f"empanada-dl stopped: {done.stderr.strip().splitlines()[-1]}")
-            measured = json.loads(done.stdout.splitlines()[-1])
+            measured = self._report(_PROGRAM, folder, str(_MOST_CENTRES))
             times = max(1, measured["found"] / _MOST_CENTRES)
             return PeerRun(
                 centres_s=measured["centres_s"],
@@ -98,3 +104,19 @@ class Peer:
                 connecting_s=measured["connecting_s"],
                 labels=np.load(folder / "labels.npy") if times == 1 else None,
             )
+
+    def match(self, stack: npt.NDArray[np.uint32]) -> PeerMatching:
+        """Runs the peer's matching on slices (n, H, W) of labels, in a fresh process with one thread."""
+        with TemporaryDirectory() as name:
+            np.save(Path(name) / "stack.npy", stack)
+            return PeerMatching(**self._report(_MATCHING_PROGRAM, Path(name)))
+
+    def _report(self, program: Path, folder: Path, *rest: str) -> dict[str, Any]:  # values of JSON
+        command = [str(self._python), str(program), str(folder), *rest]
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+        )
+        if done.returncode:
+            raise PeerMissing(f"empanada-dl stopped: {done.stderr.strip().splitlines()[-1]}")
+        report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return report

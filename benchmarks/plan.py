@@ -29,6 +29,12 @@ class Plan:
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
     agreement_images: int = 24
+    stack_slices: tuple[int, ...] = (64, 256, 1024)
+    stack_side: int = 512
+    matched_objects: tuple[int, ...] = (500,)
+    """In each of 16 slices of the same side."""
+    consensus: tuple[tuple[int, int], ...] = ((256, 5000),)
+    """Sides of cubes, and objects in each view of them."""
 
     @property
     def steps(self) -> int:
@@ -43,6 +49,9 @@ class Plan:
                 self.memory_sides,
                 self.decoded_sides * len(KINDS),
                 self.models,
+                self.stack_slices,
+                self.matched_objects,
+                self.consensus,
             )
         )
 

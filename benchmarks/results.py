@@ -19,6 +19,8 @@ from benchmarks import (
     plots,
     post_processing,
     scaling,
+    tracking,
+    volumes,
 )
 from benchmarks.table import Table
 
@@ -62,6 +64,9 @@ class Results:
     alternations: tuple[alternation.Alternation, ...]
     forward: tuple[forward.Forward, ...]
     agreement: tuple[agreement.Agreement, ...]
+    stacks: tuple[volumes.Stack, ...]
+    matchings: tuple[tracking.Matching, ...]
+    consensuses: tuple[tracking.Consensus, ...]
 
     def tables(self) -> tuple[Table, ...]:
         return (
@@ -73,6 +78,9 @@ class Results:
             alternation.table(self.alternations),
             forward.table(self.forward),
             agreement.table(self.agreement),
+            volumes.table(self.stacks),
+            tracking.matching_table(self.matchings),
+            tracking.consensus_table(self.consensuses),
         )
 
     def write(self, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """One run of all measurements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.agreement import Agreement, measure_agreement
@@ -16,6 +16,10 @@ from benchmarks.post_processing import PostProcessing
 from benchmarks.post_processing import compare as compare_post_processing
 from benchmarks.results import Machine, Results
 from benchmarks.scaling import Cost, measure_cost
+from benchmarks.tracking import Consensus, Matching, measure_consensus, measure_matching
+from benchmarks.volumes import Stack, measure_stack
+
+_MATCHED_SLICES = 16
 
 OnStep = Callable[[str], None]
 """Called with what is measured next."""
@@ -28,7 +32,7 @@ class Run:
         self._plan, self._folder, self._on_step = plan, folder, on_step
 
     def results(self, *, with_peer: bool = True) -> Results:
-        peer, missing = self._peer() if with_peer else (None, "The peer was not asked for.")
+        peer, missing = self.peer() if with_peer else (None, "The peer was not asked for.")
         return Results(
             machine=Machine.here(),
             peer_missing=missing,
@@ -40,9 +44,12 @@ class Run:
             alternations=(self._alternation(),),
             forward=tuple(self._forward()),
             agreement=self._agreement(),
+            stacks=tuple(self.stacks()),
+            matchings=tuple(self.matchings(peer)),
+            consensuses=tuple(self.consensuses()),
         )
 
-    def _peer(self) -> tuple[Peer | None, str]:
+    def peer(self) -> tuple[Peer | None, str]:
         """The peer, or why it is not there."""
         self._on_step("installing empanada-dl beside")
         try:
@@ -105,3 +112,22 @@ class Run:
     def _agreement(self) -> tuple[Agreement, ...]:
         self._on_step("agreement of bf16")
         return (measure_agreement(self._plan.agreement_images),)
+
+    def stacks(self) -> Iterator[Stack]:
+        for slices in self._plan.stack_slices:
+            self._on_step(f"a stack of {slices} slices")
+            yield measure_stack(slices, self._plan.stack_side, self._folder)
+
+    def matchings(self, peer: Peer | None) -> list[Matching]:
+        runs = []
+        for objects in self._plan.matched_objects:
+            self._on_step(f"matching {objects} objects from slice to slice")
+            runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES, peer))
+        return runs
+
+    def consensuses(self) -> list[Consensus]:
+        runs = []
+        for side, objects in self._plan.consensus:
+            self._on_step(f"consensus of three views with {objects} objects")
+            runs.append(measure_consensus(side, objects))
+        return runs

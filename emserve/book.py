@@ -238,6 +238,13 @@ class JobBook:
         """How many attempts were started and not given back."""
         return len(storage.children(self.store, storage.attempts_prefix(job_id)))
 
+    def latest_attempt(self, job_id: str) -> Attempt | None:
+        """The one that was started last; None before the first."""
+        names = storage.children(self.store, storage.attempts_prefix(job_id))
+        notes = (storage.read(self.store, storage.attempt_key(job_id, name)) for name in names)
+        made = [Attempt.model_validate_json(note) for note in notes if note]
+        return max(made, key=lambda attempt: attempt.number, default=None)
+
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
         """Notes an attempt durably, before any work.
 
@@ -279,11 +286,12 @@ class JobBook:
             standing = end if created else self.end_of(job_id) or end
             self.report(job_id, LiveState(status=standing.status, attempt=standing.attempt))
             with contextlib.suppress(StorageUnavailable):  # the end stands; what is left only takes room
-                self.clear_other_attempts(job_id, standing)
+                self.clear_leftovers(job_id, standing)
         return standing
 
-    def clear_other_attempts(self, job_id: str, end: JobEnd) -> None:
-        """Removes what attempts wrote that did not make the job's end."""
+    def clear_leftovers(self, job_id: str, end: JobEnd) -> None:
+        """Removes what attempts wrote that did not make the job's end, and what they left for each other."""
+        storage.remove_all(self.store, storage.ledger_prefix(job_id))
         for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
             if execution_id != end.execution_id:
                 self.clear_attempt(job_id, execution_id)

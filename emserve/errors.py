@@ -106,7 +106,7 @@ class UnreadableImage(UserError):
 
 class UnsuitableImage(UserError):
     slug = "unsuitable-image"
-    title = "The image is not a grey image that can be segmented"
+    title = "The file is no grey image or volume that can be segmented"
     status = 422
 
 
@@ -133,6 +133,20 @@ class ImageTooLarge(LimitExceeded):
         )
 
 
+class VolumeTooLarge(LimitExceeded):
+    slug = "volume-too-large"
+    title = "The volume has too many voxels"
+    status = 422
+
+    def __init__(self, given: int, limit: int) -> None:
+        super().__init__(
+            f"The volume has {given} voxels and this server takes at most {limit}. "
+            "Cut the volume into parts or ask the operator to raise EMSERVE_MAX_VOXELS.",
+            given=given,
+            limit=limit,
+        )
+
+
 class TooManyPages(LimitExceeded):
     slug = "too-many-pages"
     title = "The file has too many pages"
@@ -140,8 +154,8 @@ class TooManyPages(LimitExceeded):
 
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(
-            f"The file has {given} pages or more and this server reads at most {limit}. Save the page that "
-            "is meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
+            f"The file has {given} pages or more and this server reads at most {limit}. Save what is "
+            "meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
             given=given,
             limit=limit,
         )
@@ -209,6 +223,12 @@ class NoResult(UserError):
     slug = "no-result"
     title = "The job has no result"
     status = 409
+
+
+class ChunkNotFound(UserError):
+    slug = "chunk-not-found"
+    title = "No such part of the label map"
+    status = 404
 
 
 class NotAcceptable(UserError):
@@ -282,8 +302,8 @@ class JobTimedOut(EmserveError):
 
     def __init__(self, limit_seconds: float) -> None:
         super().__init__(
-            f"The job was stopped after {limit_seconds:g} s, the longest that this server lets a job run "
-            "(EMSERVE_JOB_TIMEOUT_SECONDS)."
+            f"The job was stopped after {limit_seconds:g} s, the longest that this server lets an image "
+            "take, or a volume from one slice to the next (EMSERVE_JOB_TIMEOUT_SECONDS)."
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from emserve import storage
 from emserve.errors import EmserveError, FieldError
 from emserve.jobs import Frozen, ImageHeader, ImageSource, Pointed
+from emserve.region import Region
 
 
 class ResultFormat(StrEnum):
@@ -22,6 +23,7 @@ class ResultFormat(StrEnum):
     OME_TIFF = "ome-tiff"  # the label map: tiled, zlib, pixel size, a pyramid when it is large
     TIFF = "tiff"  # the label map as ImageJ reads it
     NPY = "npy"  # the label map as one numpy array
+    ZARR = "zarr"  # the label map as it is stored, in a zip
     PNG = "png"  # the label map, 16 bit
     JSON = "json"  # the objects
     CSV = "csv"  # the objects
@@ -45,6 +47,7 @@ _FILES = {
     ResultFormat.OME_TIFF: ("labels", "image/tiff", ".ome.tif"),
     ResultFormat.TIFF: ("labels", "image/tiff", ".tif"),
     ResultFormat.NPY: ("labels", "application/x-npy", ".npy"),
+    ResultFormat.ZARR: ("labels", "application/zip", ".zarr.zip"),
     ResultFormat.PNG: ("labels", "image/png", ".png"),
     ResultFormat.JSON: ("objects", "application/json", ".json"),
     ResultFormat.CSV: ("objects", "text/csv", ".csv"),
@@ -69,6 +72,7 @@ class Inspect(_Call):
     key: str
     source: ImageSource
     max_pixels: int
+    max_voxels: int
     max_pages: int
 
 
@@ -80,6 +84,19 @@ class Decode(_Call):
     key: str
     source: ImageSource
     out: Path
+
+
+class CopySlices(_Call):
+    """Write slices of a stored file's volume to the working copy `out`, as many as a few seconds allow.
+    Answer: Copied."""
+
+    kind: Literal["copy_slices"] = "copy_slices"
+    storage_url: str
+    key: str
+    source: ImageSource
+    out: Path
+    begin: int
+    """The first of them."""
 
 
 class Render(_Call):
@@ -95,17 +112,34 @@ class Render(_Call):
     """Where it may make a folder to work in."""
     class_id: int | None = None
     """Of labels and objects, only those of this class."""
+    z: int | None = None
+    """Of a volume's preview, the slice that is shown; without it a montage of three planes is made."""
 
     @property
     def key(self) -> str:
         """Where the rendered file is stored."""
         of_class = "" if self.class_id is None else f"class{self.class_id}-"
-        return storage.render_key(self.job_id, self.execution_id, of_class + self.format.filename)
+        of_slice = "" if self.z is None else f"z{self.z}-"
+        return storage.render_key(self.job_id, self.execution_id, of_class + of_slice + self.format.filename)
 
     @property
     def description_key(self) -> str:
         """Where its RenderedFile is stored, as JSON; written after the file, so it says that it is there."""
         return f"{self.key}.json"
+
+
+class RenderPart(_Call):
+    """Write a part of the label map of a job's attempt to the file `out`. Answer: RenderedFile, of no key."""
+
+    kind: Literal["render_part"] = "render_part"
+    storage_url: str
+    job_id: str
+    execution_id: str
+    format: ResultFormat
+    region: Region
+    class_id: int | None = None
+    """Only the objects of this class."""
+    out: Path
 
 
 class Decoded(Frozen):
@@ -115,6 +149,16 @@ class Decoded(Frozen):
     shape: list[int]
     """Height, width."""
     dtype: str
+
+
+class Copied(Frozen):
+    """Slices in the working copy of a volume."""
+
+    shape: tuple[int, int, int]
+    """Slices, height, width of the volume."""
+    dtype: str
+    copied_until: int
+    """The first slice that is still to be copied; the number of slices when all are there."""
 
 
 class RenderedFile(Frozen):
@@ -127,9 +171,9 @@ class RenderedFile(Frozen):
     extension: str
 
 
-Request = Annotated[Inspect | Decode | Render, Field(discriminator="kind")]
-Result = ImageHeader | Decoded | RenderedFile
-REQUEST: TypeAdapter[Inspect | Decode | Render] = TypeAdapter(Request)
+Request = Inspect | Decode | CopySlices | Render | RenderPart
+Result = ImageHeader | Decoded | Copied | RenderedFile
+REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 
 
 class Ready(Frozen):
@@ -142,7 +186,7 @@ class Done(Frozen):
     """The request was carried out."""
 
     kind: Literal["done"] = "done"
-    result: ImageHeader | Decoded | RenderedFile
+    result: Result
 
 
 class Refused(Frozen):

@@ -16,6 +16,8 @@ from typing import overload
 from emserve.errors import EmserveError, HelperDied, UnreadableImage
 from emserve.imaging import (
     ANSWER,
+    Copied,
+    CopySlices,
     Crashed,
     Decode,
     Decoded,
@@ -26,6 +28,8 @@ from emserve.imaging import (
     Refused,
     Render,
     RenderedFile,
+    RenderPart,
+    Request,
     Result,
 )
 from emserve.jobs import ImageHeader
@@ -71,7 +75,7 @@ class _ImagingProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: Inspect | Decode | Render, timeout_s: float) -> Done | Refused | Crashed:
+    def ask(self, request: Request, timeout_s: float) -> Done | Refused | Crashed:
         """The answer to `request`. Raises _Ended when there will be none."""
         if self._process.stdin is None:
             raise _Ended("has no standard input")
@@ -165,8 +169,10 @@ class ImagingPool:
     @overload
     def call(self, request: Decode, timeout_s: float) -> Decoded: ...
     @overload
-    def call(self, request: Render, timeout_s: float) -> RenderedFile: ...
-    def call(self, request: Inspect | Decode | Render, timeout_s: float) -> Result:
+    def call(self, request: CopySlices, timeout_s: float) -> Copied: ...
+    @overload
+    def call(self, request: Render | RenderPart, timeout_s: float) -> RenderedFile: ...
+    def call(self, request: Request, timeout_s: float) -> Result:
         """Carries out `request`; the time starts once a process is free.
 
         Raises whatever the process raised on purpose; UnreadableImage when reading the user's file took
@@ -199,8 +205,8 @@ class ImagingPool:
         self._starter.shutdown()
 
     @contextmanager
-    def _slot(self, request: Inspect | Decode | Render) -> Iterator[None]:
-        if isinstance(request, Render):
+    def _slot(self, request: Request) -> Iterator[None]:
+        if isinstance(request, Render | RenderPart):
             with self._render_slots, self._slots:
                 yield
         else:
@@ -256,10 +262,10 @@ class ImagingPool:
             self._processes.discard(process)
         process.kill()
 
-    def _blame(self, request: Inspect | Decode | Render, reason: str) -> EmserveError:
+    def _blame(self, request: Request, reason: str) -> EmserveError:
         if self._closed:
             return HelperDied(_STOPPING)
-        if isinstance(request, Render):
+        if isinstance(request, Render | RenderPart):
             return HelperDied(
                 f"The process that renders results {reason}. Try again, or take another format."
             )

@@ -118,18 +118,27 @@ class ImageHeader(Frozen):
     """What a file's header says of the grey image in it, the caller's corrections applied."""
 
     format: str
-    """tiff, mrc, png or jpeg."""
+    """tiff, mrc, png, jpeg, zarr (a zip of OME-Zarr) or slices (a zip of images)."""
     shape: list[int]
-    """Of the grey image that will be segmented: height, width."""
+    """Of what will be segmented: height and width of an image; slices, height and width of a volume."""
     axes: str
+    """YX or ZYX."""
     dtype: str
     """A numpy data type: bool, uint8, uint16, int16 or float32."""
     pixel_size_nm: list[float] | None
-    """Height and width of a pixel."""
+    """Height and width of a pixel; of a volume, the distance of slices before them."""
     pixel_size_source: str | None
     """file, request, or null when the size is unknown."""
     channel: int | None = None
     """Which channel is taken, of a file with several."""
+    time: int | None = None
+    """Which time is taken, of a file with several."""
+    warnings: list[JobWarning] = []
+    """What was assumed, and what is missing."""
+
+    @property
+    def is_volume(self) -> bool:
+        return len(self.shape) == len("ZYX")
 
 
 class JobInput(Frozen):
@@ -143,6 +152,10 @@ class JobInput(Frozen):
     dtype: str
     pixel_size_nm: list[float] | None
     pixel_size_source: str | None
+
+    @property
+    def is_volume(self) -> bool:
+        return len(self.shape) == len("ZYX")
 
     @property
     def pixels(self) -> int:
@@ -272,8 +285,14 @@ class ImageSource(Frozen):
 
     axes: str | None = None
     channel: int | None = None
+    time: int | None = None
     pixel_size_nm: list[float] | None = None
 
     @classmethod
     def of(cls, params: Parameters) -> Self:
-        return cls(axes=params.axes, channel=params.channel, pixel_size_nm=params.pixel_size_nm)
+        return cls(
+            axes=params.axes,
+            channel=params.channel,
+            time=params.time,
+            pixel_size_nm=params.pixel_size_nm,
+        )

@@ -18,7 +18,7 @@ def _no_truth_value(value: object) -> object:
 Downsampling = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], BeforeValidator(_no_truth_value)]
 AxisOrder = Annotated[str, Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"])]
 Nanometres = Annotated[float, Field(ge=1e-3, le=1e6)]
-PixelSize = Annotated[list[Nanometres], Field(min_length=2, max_length=2)]
+PixelSize = Annotated[list[Nanometres], Field(min_length=2, max_length=3)]
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -58,24 +58,53 @@ class Parameters(BaseModel):
     fill_holes_in_segmentation: bool = False
     """Fill background that an object encloses; pixels of other objects are left alone."""
 
-    min_size: Annotated[int, Field(ge=0)] = 0
-    """Drop objects with fewer pixels than this."""
+    min_size: Annotated[int, Field(ge=0)] | None = None
+    """Drop objects with fewer pixels or voxels than this. Where nothing is said: 0 for images and with `mode`
+    slices, 500 for other volumes."""
 
-    min_extent: Annotated[int, Field(ge=0)] = 0
-    """Drop objects whose bounding box has a side shorter than this, in pixels."""
+    min_extent: Annotated[int, Field(ge=0)] | None = None
+    """Drop objects whose bounding box has a side shorter than this, in pixels or voxels. Where nothing is
+    said: 0 for images and with `mode` slices, 5 for other volumes."""
 
     tile_size: Literal["auto", 0] | Annotated[int, Field(ge=256, le=16384)] = "auto"
     """Side of the tiles that a large image is inferred in, in pixels of the image at the resolution of the
     inference; tiles overlap and are blended. `auto` cuts what is larger than 2048, 0 never cuts."""
 
+    mode: Literal["slices", "stack", "orthoplane"] | None = None
+    """What becomes of slices. `slices`: each by itself, as an image. `stack`: objects are matched from slice
+    to slice. `orthoplane`: stacks along all three axes, and what they agree on. Where nothing is said: stack
+    for volumes, slices for images, which allow nothing else."""
+
+    inference_plane: Literal["xy", "xz", "yz"] = "xy"
+    """Which slices of a volume are segmented; `mode` orthoplane takes all three."""
+
+    median_slices: Annotated[Literal[1, 3, 5, 7, 9, 11], BeforeValidator(_no_truth_value)] = 3
+    """How many slices of a stack take part in the median of each pixel's class; 1 leaves them as they are."""
+
+    label_erosion: Annotated[int, Field(ge=0, le=50)] = 0
+    """Take this many layers of voxels off every object of a volume."""
+
+    label_dilation: Annotated[int, Field(ge=0, le=50)] = 0
+    """Add this many layers of voxels to every object of a volume, after `label_erosion`."""
+
+    pixel_vote_thr: Annotated[int, Field(ge=1, le=3)] = 2
+    """In how many of the three planes of `mode` orthoplane a voxel must belong to an object."""
+
+    allow_one_view: bool = False
+    """With `mode` orthoplane: keep objects that one plane alone shows."""
+
     axes: AxisOrder | None = None
-    """Axis order of the file, where the file does not say it: Y, X, C or S (samples)."""
+    """Axis order of the file, where the file does not say it: Y, X, Z (slices), C, T or S (samples)."""
 
     pixel_size_nm: PixelSize | None = None
-    """Height and width of a pixel in nanometres, where the file does not say them or is wrong."""
+    """Height and width of a pixel in nanometres, where the file does not say them or is wrong; of a volume
+    three values: distance of slices, height and width."""
 
     channel: Annotated[int, Field(ge=0)] | None = None
     """Which channel of a file with several is the grey image, from 0."""
+
+    time: Annotated[int, Field(ge=0)] | None = None
+    """Which time of a file with several is the grey image or volume, from 0."""
 
     intensity_range: Literal["dtype", "percentile"] | GreyRange = "dtype"
     """Grey values that become 0 and 1 before the model's normalisation: the data type's range, the image's

@@ -70,13 +70,17 @@ class Settings(BaseSettings):
     """Most memory that the models kept warm may take on a device, shared evenly by its workers."""
 
     job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
-    """Longest time that one attempt at a job may run."""
+    """Longest time that one attempt at an image may run. Of a volume, of which nobody knows how long it
+    takes, the longest time from one slice to the next."""
 
     worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
     """Most resident memory that a job's process may take; 0 for nine tenths of the machine's memory."""
 
     max_pixels: Annotated[int, Field(gt=0)] = 1_000_000_000
-    """Largest 2D image, in pixels."""
+    """Largest 2D image, or slice of a volume, in pixels."""
+
+    max_voxels: Annotated[int, Field(gt=0)] = 1_000_000_000_000
+    """Largest volume, in voxels."""
 
     max_upload_bytes: Annotated[int, Field(gt=0)] = 64 * 1024**3
     """Largest upload, in bytes."""

@@ -58,6 +58,11 @@ def end_key(job_id: str) -> str:
     return f"{JOBS}/{job_id}/end.json"
 
 
+def ledger_prefix(job_id: str) -> str:
+    """What is finished of a volume, for attempts to come; goes with the job's end."""
+    return f"{JOBS}/{job_id}/ledger"
+
+
 def attempts_prefix(job_id: str) -> str:
     return f"{JOBS}/{job_id}/attempts"
 
@@ -74,6 +79,11 @@ def attempt_key(job_id: str, execution_id: str) -> str:
 def labels_prefix(job_id: str, execution_id: str) -> str:
     """The label map, an OME-Zarr group."""
     return f"{attempt_prefix(job_id, execution_id)}/labels.zarr"
+
+
+def montage_key(job_id: str, execution_id: str) -> str:
+    """Three planes of a volume and of its labels, for its preview; arrays in one .npz."""
+    return f"{attempt_prefix(job_id, execution_id)}/montage.npz"
 
 
 def objects_key(job_id: str, execution_id: str) -> str:

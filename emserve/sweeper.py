@@ -97,7 +97,7 @@ class Sweeper:
             return None
         if end is None:
             return None
-        self._book.clear_other_attempts(job_id, end)
+        self._book.clear_leftovers(job_id, end)
         storage.remove_unfinished(self._book.store, storage.job_prefix(job_id), now - QUIET)
         self._ends[job_id] = end.finished_at
         return end.finished_at

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from emserve import storage
 from emserve.cards import ModelCard
-from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest, UnsuitableImage
+from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest
 from emserve.imaging import Inspect
 from emserve.jobs import (
     ImageHeader,
@@ -22,7 +22,9 @@ from emserve.jobs import (
 )
 from emserve.logs import about, traces
 from emserve.params import Parameters
+from emserve.volumes import Room
 from service.problems import from_validation
+from service.resolution import resolve
 from service.resources import Resources
 from service.uploads import Received
 
@@ -49,13 +51,15 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
     params = _parameters(received.fields.get("params"))
     tags = _tags(received.fields.get("tags"))
     header = _inspect(resources, job_id, params)
-    params = _resolved(params, card, header)
+    params = resolve(params, card, header)
+    if header.is_volume:
+        resources.intake.check_volume(Room.of(header.shape, header.dtype, params))
     record = JobRecord(
         id=job_id,
         model=PinnedModel.of(card),
         params=params,
         tags=tags,
-        warnings=_warnings(resources, card),
+        warnings=[*_warnings(resources, card), *header.warnings],
         input=_job_input(received, header),
         created_at=datetime.now(UTC),
         request_id=traces().get("request_id"),
@@ -109,40 +113,17 @@ def _tags(text: str | None) -> dict[str, str]:
 
 def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHeader:
     settings = resources.settings
-    header = resources.imaging.call(
+    return resources.imaging.call(
         Inspect(
             storage_url=settings.storage_url,
             key=storage.input_key(job_id),
             source=ImageSource.of(params),
             max_pixels=settings.max_pixels,
+            max_voxels=settings.max_voxels,
             max_pages=settings.max_pages,
         ),
         timeout_s=_INSPECT_SECONDS,
     )
-    if header.dtype == "float32" and params.intensity_range == "dtype":
-        detail = (
-            "A float32 image has no range of its own: say which grey values are dark and bright with "
-            '`intensity_range`, "percentile" or [low, high].'
-        )
-        raise UnsuitableImage(detail, errors=[FieldError("/params/intensity_range", detail)])
-    return header
-
-
-def _resolved(params: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
-    """The parameters as the job will run: with the model's defaults, and `auto` as a number."""
-    known = header.pixel_size_nm is not None and card.native_pixel_size_nm is not None
-    automatic = "downsampling" not in params.model_fields_set and card.is_starter and known
-    params = card.parameters(params)
-    if params.downsampling != "auto" and not automatic:
-        return params
-    number = card.downsampling_for(header.pixel_size_nm) if header.pixel_size_nm else None
-    if number is None:
-        missing = (
-            "the image's pixel size (give `pixel_size_nm`)" if not header.pixel_size_nm else "the model's"
-        )
-        detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
-        raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
-    return params.model_copy(update={"downsampling": number})
 
 
 def _warnings(resources: Resources, card: ModelCard) -> list[JobWarning]:

@@ -1,12 +1,13 @@
 """What endpoints ask for, as annotated types."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator
 
 from emserve.ids import PATTERN
+from emserve.region import Region
 from service.prefer import parse_wait
 from service.resources import Resources
 
@@ -38,11 +39,29 @@ def _in_full(value: object) -> object:
     return value
 
 
+def _bound(what: str) -> Any:  # FastAPI's Query() is untyped
+    return Query(ge=0, le=2**31, description=what)
+
+
+def _region(
+    z: Annotated[int | None, _bound("Of a volume, one slice, as an image.")] = None,
+    z0: Annotated[int | None, _bound("Of a volume, the first slice.")] = None,
+    z1: Annotated[int | None, _bound("Of a volume, the slice behind the last.")] = None,
+    y0: Annotated[int | None, _bound("The first row.")] = None,
+    y1: Annotated[int | None, _bound("The row behind the last.")] = None,
+    x0: Annotated[int | None, _bound("The first column.")] = None,
+    x1: Annotated[int | None, _bound("The column behind the last.")] = None,
+) -> Region:
+    """The part of the label map that is wanted."""
+    return Region(z=z, z0=z0, z1=z1, y0=y0, y1=y1, x0=x0, x1=x1)
+
+
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 JobId = Annotated[
     str,
     Path(description="The job's id.", json_schema_extra={"pattern": f"^{PATTERN.pattern}$"}),
 ]
+RegionQuery = Annotated[Region, Depends(_region)]
 Wait = Annotated[int | None, Depends(_wait)]
 Model = Annotated[str | None, Query(description="`name` or `name@version`.")]
 Moment = Annotated[AwareDatetime, BeforeValidator(_in_full)]

@@ -1,11 +1,14 @@
 """Stored files over HTTP: byte ranges, entity tags, digests (RFC 9110, RFC 9530)."""
 
+import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import obstore
+from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -29,7 +32,32 @@ class RangeNotSatisfiable(UserError):
         )
 
 
-async def stored_file(request: Request, store: ObjectStore, file: RenderedFile, filename: str) -> Response:
+Read = Callable[[int, int], AsyncIterator[bytes]]
+"""Gives the bytes from a first one to the one before an end."""
+
+
+def from_store(store: ObjectStore, key: str) -> Read:
+    """Reads an object in storage."""
+    return lambda start, end: _read(store, key, start, end)
+
+
+def from_disk(path: Path) -> Read:
+    """Reads a file, which may be removed from now on."""
+    file = path.open("rb")
+
+    async def read(start: int, end: int) -> AsyncIterator[bytes]:
+        with file:
+            file.seek(start)
+            while start < end and (
+                chunk := await asyncio.to_thread(file.read, min(_CHUNK_BYTES, end - start))
+            ):
+                start += len(chunk)
+                yield chunk
+
+    return read
+
+
+async def file_answer(request: Request, read: Read, file: RenderedFile, filename: str) -> Response:
     """`file` whole, a range of it, or 304 when the caller has it already."""
     etag = f'"{file.sha256}"'
     headers = {
@@ -52,14 +80,42 @@ async def stored_file(request: Request, store: ObjectStore, file: RenderedFile, 
     headers["Content-Length"] = str(end - start)
     if request.state.is_head:
         return Response(status_code=status, headers=headers, media_type=file.media_type)
-    body = _read(store, file.key, start, end)
-    return StreamingResponse(body, status_code=status, headers=headers, media_type=file.media_type)
+    return StreamingResponse(
+        read(start, end), status_code=status, headers=headers, media_type=file.media_type
+    )
 
 
 async def _read(store: ObjectStore, key: str, start: int, end: int) -> AsyncIterator[bytes]:
     if start == end:
         return
-    result = await obstore.get_async(store, key, options={"range": (start, end)})
+    async for chunk in _chunks(await obstore.get_async(store, key, options={"range": (start, end)})):
+        yield chunk
+
+
+async def object_answer(request: Request, store: ObjectStore, key: str, is_final: bool) -> Response | None:
+    """An object as it is in storage, whole or 304; None where there is none. One that `is_final` never
+    changes."""
+    try:
+        result = await obstore.get_async(store, key)
+    except (NotFoundError, FileNotFoundError):
+        return None
+    meta = result.meta
+    etag = '"{}"'.format((meta["e_tag"] or str(meta["last_modified"].timestamp())).strip('"'))
+    headers = {
+        "ETag": etag,
+        "Content-Length": str(meta["size"]),
+        "Cache-Control": "private, max-age=31536000, immutable" if is_final else "no-cache",
+    }
+    media_type = "application/json" if key.endswith(".json") else "application/octet-stream"
+    if _matches(request.headers.get("if-none-match"), etag):
+        del headers["Content-Length"]
+        return Response(status_code=304, headers=headers)
+    if request.state.is_head:
+        return Response(headers=headers, media_type=media_type)
+    return StreamingResponse(_chunks(result), headers=headers, media_type=media_type)
+
+
+async def _chunks(result: "obstore.GetResult") -> AsyncIterator[bytes]:
     async for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
         yield bytes(chunk)
 

@@ -11,6 +11,7 @@ from emserve.errors import QueueFull, StorageFull, TooManyUploads, UploadTooLarg
 from emserve.settings import Settings
 from emserve.storage import local_folder
 from emserve.tickets import TicketQueue
+from emserve.volumes import Room
 
 
 class Intake:
@@ -51,6 +52,22 @@ class Intake:
         if self._store is not None:
             self._check(shutil.disk_usage(self._store).free - wanted_bytes)
         self._check(self.free_bytes)
+
+    def check_volume(self, room: Room) -> None:
+        """Raises StorageFull when a volume would leave less than the least free room. Where the storage is
+        none of this machine's disks, nor is the workers' scratch folder: they look themselves."""
+        if self._store is None:
+            return
+        least = self._settings.min_free_bytes
+        is_one_disk = self._store.stat().st_dev == self._settings.data_dir.stat().st_dev
+        stored = room.stored + room.scratch if is_one_disk else room.stored
+        for folder, needed in ((self._store, stored), (self._settings.data_dir, room.scratch)):
+            free = shutil.disk_usage(folder).free
+            if free - needed < least:
+                raise StorageFull(
+                    f"this volume: while it is worked on it takes about {needed} bytes, {free} are free, and "
+                    f"{least} must stay free (EMSERVE_MIN_FREE_BYTES)"
+                )
 
     def _check(self, left_bytes: int) -> None:
         least = self._settings.min_free_bytes

@@ -2,9 +2,15 @@
 
 from urllib.parse import quote
 
-from emserve.jobs import Job, JobStatus
+from emserve.jobs import Job, JobStatus, Stage
 
-_RESULTS = {"labels": "labels", "objects": "objects", "preview": "preview.png", "provenance": "provenance"}
+_RESULTS = {
+    "labels": "labels",
+    "labels_zarr": "labels.zarr",
+    "objects": "objects",
+    "preview": "preview.png",
+    "provenance": "provenance",
+}
 
 
 def job_path(job_id: str) -> str:
@@ -20,6 +26,8 @@ def linked(job: Job) -> Job:
         links |= _class_links(job)
     elif not job.status.ended:
         links["cancel"] = f"{path}/cancel"
+        if job.stage is Stage.WRITE:  # what is written can be read
+            links["labels_zarr"] = f"{path}/{_RESULTS['labels_zarr']}"
     return job.model_copy(update={"links": links})
 
 

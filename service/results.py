@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from emserve import storage
 from emserve.errors import FieldError, InvalidRequest, NoResult, ResultNotReady
-from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.ids import new_id
+from emserve.imaging import Render, RenderedFile, RenderPart, ResultFormat
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
+from emserve.region import Region
+from emserve.scratch import scratch_folder
+from service.files import Read, from_disk
 from service.resources import Resources
 
 _RENDER_SECONDS = 600.0
@@ -53,15 +58,23 @@ def finished(resources: Resources, job_id: str) -> tuple[JobRecord, JobEnd, str]
     return record, end, end.execution_id
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """What of a result is wanted, where not all of it."""
+
+    only_class: str | None = None
+    """Of labels and objects: name or id of a class."""
+    z: int | None = None
+    """Of a volume's preview: the slice."""
+
+
 async def rendered(
-    resources: Resources,
-    flight: SingleFlight,
-    job_id: str,
-    wanted: ResultFormat,
-    only_class: str | None = None,
+    resources: Resources, flight: SingleFlight, job_id: str, wanted: ResultFormat, excerpt: Excerpt
 ) -> RenderedFile:
-    """The result file of a succeeded job, rendered at the first request; of one class, if that is named."""
+    """The result file of a succeeded job, rendered at the first request."""
     record, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
+    if excerpt.z is not None:
+        Region(z=excerpt.z).box(record.input.shape)
     call = Render(
         storage_url=resources.settings.storage_url,
         job_id=job_id,
@@ -69,15 +82,18 @@ async def rendered(
         format=wanted,
         source=ImageSource.of(record.params),
         scratch_dir=resources.settings.scratch_dir,
-        class_id=None if only_class is None else _class_id(end, only_class),
+        class_id=_class_id(end, excerpt.only_class),
+        z=excerpt.z,
     )
     with flight.lock(call.key) as lock:
         async with lock:
             return await resources.run_imaging(lambda: _find_or_render(resources, call))
 
 
-def _class_id(end: JobEnd, wanted: str) -> int:
-    """The class of that name, or of that number. Raises InvalidRequest."""
+def _class_id(end: JobEnd, wanted: str | None) -> int | None:
+    """The class of that name, or of that number; None for all of them. Raises InvalidRequest."""
+    if wanted is None:
+        return None
     classes = end.result.classes if end.result else {}
     for class_id, name in classes.items():
         if wanted in {name, str(class_id)}:
@@ -93,6 +109,45 @@ def _find_or_render(resources: Resources, call: Render) -> RenderedFile:
         return RenderedFile.model_validate_json(description)
     with resources.book.unless_deleted(call.job_id):
         return resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
+
+
+async def part(
+    resources: Resources, job_id: str, wanted: ResultFormat, region: Region, only_class: str | None
+) -> tuple[RenderedFile, Read]:
+    """A part of the label map of a succeeded job, made for this request, and how to read it."""
+    _, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
+    if end.result is not None:
+        region.box(end.result.shape)
+    with scratch_folder(resources.settings.scratch_dir, f"part-{new_id()}") as folder:
+        call = RenderPart(
+            storage_url=resources.settings.storage_url,
+            job_id=job_id,
+            execution_id=execution_id,
+            format=wanted,
+            region=region,
+            class_id=_class_id(end, only_class),
+            out=folder / wanted.filename,
+        )
+        file = await resources.run_imaging(lambda: resources.imaging.call(call, timeout_s=_RENDER_SECONDS))
+        return file, from_disk(call.out)
+
+
+def stored_map(resources: Resources, job_id: str) -> tuple[str, bool]:
+    """Prefix of the label map in storage, as far as it is written, and whether it is whole; blocks.
+
+    Raises JobNotFound, NoResult, or ResultNotReady where nothing is written yet."""
+    _, end = resources.book.record_and_end(job_id)
+    if end is not None:
+        _, _, execution_id = finished(resources, job_id)
+        return storage.labels_prefix(job_id, execution_id), True
+    attempt = resources.book.latest_attempt(job_id)
+    prefix = "" if attempt is None else storage.labels_prefix(job_id, attempt.execution_id)
+    if not prefix or not storage.exists(resources.store, f"{prefix}/zarr.json"):
+        raise ResultNotReady(
+            f"The job {job_id} has not begun to write its label map; GET /v1/jobs/{job_id} shows how far it "
+            "is."
+        )
+    return prefix, False
 
 
 def download_name(record: JobRecord, part: str, extension: str) -> str:

@@ -31,7 +31,7 @@ from service.intake import Intake
 _FIELD_LIMIT = 64 * 1024  # bytes of a text part
 _ROOM_BYTES = 16 * 1024**2  # the disks are looked at again after this much of an upload
 _FIELDS = ("model", "params", "tags")
-_IMAGE_TYPES = ("application/octet-stream", "image/")
+_IMAGE_TYPES = ("application/octet-stream", "application/zip", "image/")
 _HOW_TO = "curl -X POST -T cell.tif 'http://HOST/v1/jobs?model=mitonet&filename=cell.tif'"
 
 
@@ -86,7 +86,7 @@ async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -
     else:
         raise UnsupportedMediaType(
             f"The body's Content-Type is {kind!r}; an image comes as multipart/form-data, as image/*, as "
-            f"application/octet-stream or without a type. To send a file as it is: {_HOW_TO}"
+            f"application/octet-stream, application/zip or without a type. To send a file as it is: {_HOW_TO}"
         )
     with storage_errors():
         await obstore.put_async(

@@ -18,6 +18,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.mrcs import mrc
 from tests.pictures import tiff
 
@@ -409,13 +410,17 @@ def _good() -> dict[str, Callable[[], bytes]]:
         name: lambda options=options: tiff(GREY, **options)  # type: ignore[misc]
         for name, options in kinds.items()
     }
-    ome = {"ome": lambda: described(_ome(1))}  # tifffile's own has a random name in it
+    named = {"ome": lambda: described(_ome(1))}  # tifffile's own has a random name in it
     return {
         **tiffs,
-        **ome,
+        **named,
         "png": lambda: picture("PNG"),
         "jpeg": lambda: picture("JPEG"),
         "mrc": lambda: mrc(GREY),
+        "stack": lambda: tiff(np.stack([GREY] * 3), photometric="minisblack", compression="zlib"),
+        "mrc of slices": lambda: mrc(np.stack([GREY] * 3)),
+        "slices": lambda: zip_of(slices_of(np.stack([GREY] * 3))),
+        "zarr": lambda: zip_of(zarr_files(np.stack([GREY] * 3), ome("zyx"))),
     }
 
 

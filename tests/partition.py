@@ -17,6 +17,13 @@ def numbered(labels: Labels) -> NDArray[np.int64]:
     return ranks.reshape(labels.shape).astype(np.int64)
 
 
+def same_partition(first: Labels, second: Labels) -> bool:
+    """Whether both maps divide the pixels in the very same way."""
+    codes = np.unique(first.astype(np.int64) << 32 | second.astype(np.int64))
+    a, b = codes >> 32, codes & 0xFFFFFFFF
+    return len(np.unique(a)) == len(np.unique(b)) == len(codes) and bool(np.all((a == 0) == (b == 0)))
+
+
 def agreement(first: Labels, second: Labels) -> float:
     """Share of pixels that lie in the same part of both maps, background included.
 

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 
 from emserve.book import JobBook
@@ -13,10 +14,12 @@ from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
-from workers.messages import Assignment, Ended, Ready, receive, send
+from workers.messages import Advanced, Assignment, Ended, Ready, receive, send
 from workers.tasks import segment
 
 log = logging.getLogger(__name__)
+
+_STEP_SECONDS = 1.0  # steps of a volume may be short; the supervisor need not hear of each
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
         while True:
             assignment = receive(connection)
             if isinstance(assignment, Assignment):
-                _work(bench, assignment)
+                _work(bench, assignment, connection)
                 send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))
     except (EOFError, OSError):
         log.info("the supervisor is gone; ending")
@@ -42,9 +45,21 @@ def main() -> None:
         bench.close()
 
 
-def _work(bench: Bench, assignment: Assignment) -> None:
+def _work(bench: Bench, assignment: Assignment, connection: "Connection[bytes, bytes]") -> None:
+    said = time.monotonic()
+
+    def on_step() -> None:
+        nonlocal said
+        if time.monotonic() - said > _STEP_SECONDS:
+            said = time.monotonic()
+            try:
+                send(connection, Advanced(job_id=assignment.job_id))
+            except OSError:  # nobody watches any more; whoever takes the job over goes on with it
+                log.info("the supervisor is gone; ending")
+                sys.exit()
+
     with about(**assignment.traces):
-        segment(bench, assignment)
+        segment(bench, assignment, on_step)
 
 
 def open_bench(settings: Settings, device: str) -> Bench:

@@ -39,14 +39,21 @@ class Ended(_Message):
     residents: list[Resident]
 
 
-Message = Annotated[Assignment | Ready | Ended, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Assignment | Ready | Ended] = TypeAdapter(Message)
+class Advanced(_Message):
+    """Child to supervisor: a step of a long job is over; its time-out begins anew."""
+
+    kind: Literal["advanced"] = "advanced"
+    job_id: str
 
 
-def send(connection: "Connection[bytes, bytes]", message: Assignment | Ready | Ended) -> None:
+Message = Annotated[Assignment | Ready | Ended | Advanced, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[Assignment | Ready | Ended | Advanced] = TypeAdapter(Message)
+
+
+def send(connection: "Connection[bytes, bytes]", message: Assignment | Ready | Ended | Advanced) -> None:
     connection.send_bytes(message.model_dump_json().encode())
 
 
-def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Ended:
+def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Ended | Advanced:
     """Blocks for the next message. Raises EOFError when the other side is gone."""
     return _ADAPTER.validate_json(connection.recv_bytes())

@@ -7,7 +7,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from emserve.cards import ModelCard, Norms
-from emserve.jobs import Frozen, JobInput, JobRecord, JobResult, PinnedModel
+from emserve.jobs import Frozen, JobInput, JobRecord, JobResult, JobWarning, PinnedModel
 from emserve.params import Parameters
 from workers.messages import Assignment
 
@@ -24,6 +24,8 @@ class Run:
     card: ModelCard
     weights_sha256: str
     """Of the file that was loaded; a card that was written by hand may not say it."""
+    warnings: tuple[JobWarning, ...]
+    """Of the attempt, besides those that the job was accepted with."""
     started_at: datetime
 
 
@@ -39,6 +41,8 @@ class Provenance(Frozen):
     norms: Norms
     padding_factor: int
     params: Parameters
+    warnings: list[JobWarning]
+    """Those of the job, such as that its weights are for trying only."""
     device: str
     precision: str
     software: Mapping[str, str]
@@ -60,6 +64,7 @@ def provenance(run: Run) -> Provenance:
         norms=run.card.norms,
         padding_factor=run.card.padding_factor,
         params=run.record.params,
+        warnings=[*run.record.warnings, *run.warnings],
         device=run.result.device,
         precision=run.result.precision,
         software=_software(),

@@ -39,7 +39,7 @@ from emserve.logs import about
 from emserve.settings import Settings
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
-from workers.messages import Assignment
+from workers.messages import Advanced, Assignment
 from workers.warm_child import WarmChild
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ class Limits:
     """What one attempt may take."""
 
     seconds: float
+    """Or, of a volume, one step of it."""
     memory_bytes: int
     shutdown_seconds: float
 
@@ -259,7 +260,10 @@ class Supervisor(Worker):
         deadline = time.monotonic() + self._limits.seconds
         renew_at = 0.0
         while True:
-            if self._child.poll(POLL_SECONDS) is not None:
+            message = self._child.poll(POLL_SECONDS)
+            if isinstance(message, Advanced):
+                deadline = time.monotonic() + self._limits.seconds
+            elif message is not None:
                 return Outcome.ENDED
             if not self._child.is_alive:
                 return Outcome.DIED

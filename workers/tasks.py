@@ -2,32 +2,26 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import obstore
-from obstore.store import ObjectStore
 
 from emserve import storage
-from emserve.cards import ModelCard
 from emserve.errors import EmserveError, StorageFull, StorageUnavailable
-from emserve.imaging import Decode
-from emserve.jobs import ImageSource, JobEnd, JobRecord, JobResult, JobStatus, Stage
+from emserve.jobs import JobEnd, JobResult, JobStatus, JobWarning
 from emserve.scratch import scratch_folder
 from emserve.tally import Event
+from workers.attempt import Attempt
 from workers.bench import Bench
-from workers.images.label_map import CHUNK, create_labels, label_dtype
+from workers.image_task import segment_image
 from workers.images.objects_file import write_objects
-from workers.images.sheet import Sheet
-from workers.inference import pipeline
-from workers.inference.merge import Merged
-from workers.inference.rows import Workspace, bands
+from workers.inference.rows import Workspace
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
 from workers.provenance import Run, provenance
+from workers.volume_task import segment_volume
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +34,8 @@ class InternalError(EmserveError):
     slug = "internal-error"
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """What one attempt needs at every step."""
-
-    bench: Bench
-    assignment: Assignment
-    record: JobRecord
-    progress: ProgressReporter
-    scratch: Path
-    started_at: datetime
-
-    @property
-    def store(self) -> ObjectStore:
-        return self.bench.book.store
-
-    @property
-    def pixel_size_nm(self) -> tuple[float, float] | None:
-        size = self.record.input.pixel_size_nm
-        return None if size is None else (size[0], size[1])
-
-
-def segment(bench: Bench, assignment: Assignment) -> None:
-    """Runs one attempt and writes the job's end, whichever it is.
+def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -> None:
+    """Runs one attempt and writes the job's end, whichever it is; `on_step` hears of each step of a volume.
 
     On a full disk it waits for room. Raises StorageUnavailable and whatever else keeps the end from being
     written.
@@ -75,8 +48,9 @@ def segment(bench: Bench, assignment: Assignment) -> None:
             Workspace(scratch) as workspace,
         ):
             record = bench.book.record(assignment.job_id)
-            progress = ProgressReporter(bench.book, assignment.job_id, assignment.attempt, started_at)
-            attempt = _Attempt(bench, assignment, record, progress, scratch, started_at)
+            progress = ProgressReporter(bench.book, record, assignment.attempt, started_at)
+            card = bench.pinned(record.model)
+            attempt = Attempt(bench, assignment, record, progress, scratch, started_at, card, on_step)
             end = _run(attempt, workspace)
     except EmserveError as error:
         log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
@@ -100,32 +74,29 @@ def _finish(bench: Bench, job_id: str, end: JobEnd) -> None:
             return
 
 
-def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
-    image = _decode(attempt, workspace)
-    card = attempt.bench.pinned(attempt.record.model)
-    request = pipeline.Request2D(image, attempt.pixel_size_nm, attempt.record.params, card)
-    found = pipeline.segment(request, attempt.bench.engine(card), workspace, attempt.progress)
-    dtype = _write_labels(attempt, found.labels)
-    job_id, execution_id = attempt.record.id, attempt.assignment.execution_id
-    write_objects(attempt.store, storage.objects_key(job_id, execution_id), found.objects.columns)
+def _run(attempt: Attempt, workspace: Workspace) -> JobEnd:
+    is_volume = attempt.record.input.is_volume
+    found = segment_volume(attempt, workspace) if is_volume else segment_image(attempt, workspace)
+    key = storage.objects_key(attempt.job_id, attempt.execution_id)
+    write_objects(attempt.store, key, found.objects.columns)
     attempt.progress.close()
     result = JobResult(
         objects=len(found.objects),
-        classes=card.class_names,
-        dtype=dtype,
-        shape=list(found.labels.shape),
-        axes="YX",
-        downsampling=request.downsampling,
+        classes=attempt.card.class_names,
+        dtype=found.dtype,
+        shape=found.shape,
+        axes=found.axes,
+        downsampling=found.downsampling,
         device=attempt.bench.device,
         precision=attempt.bench.settings.precision,
         seconds=attempt.progress.seconds,
     )
-    attempt.bench.tell_speed(card, attempt.record.input.pixels, result.seconds.get("infer", 0))
-    _write_provenance(attempt, result, card)
+    attempt.bench.tell_speed(attempt.card, attempt.record.input.pixels, result.seconds.get("infer", 0))
+    _write_provenance(attempt, result, found.warnings)
     return JobEnd(
         status=JobStatus.SUCCEEDED,
         attempt=attempt.assignment.attempt,
-        execution_id=execution_id,
+        execution_id=attempt.execution_id,
         started_at=attempt.started_at,
         finished_at=datetime.now(UTC),
         result=result,
@@ -133,37 +104,17 @@ def _run(attempt: _Attempt, workspace: Workspace) -> JobEnd:
     )
 
 
-def _decode(attempt: _Attempt, workspace: Workspace) -> Sheet:
-    """The upload's grey image, decoded by a process that may die of it."""
-    attempt.progress(Stage.DECODE, 0, 1, "images")
-    settings = attempt.bench.settings
-    call = Decode(
-        storage_url=settings.storage_url,
-        key=storage.input_key(attempt.record.id),
-        source=ImageSource.of(attempt.record.params),
-        out=attempt.scratch / "image.npy",
+def _write_provenance(attempt: Attempt, result: JobResult, warnings: tuple[JobWarning, ...]) -> None:
+    run = Run(
+        record=attempt.record,
+        assignment=attempt.assignment,
+        result=result,
+        card=attempt.card,
+        weights_sha256=attempt.bench.shelf.sha256(attempt.card),
+        warnings=warnings,
+        started_at=attempt.started_at,
     )
-    decoded = attempt.bench.imaging.call(call, timeout_s=settings.job_timeout_seconds)
-    return workspace.open_npy(decoded.path)
-
-
-def _write_labels(attempt: _Attempt, labels: Merged) -> str:
-    """Stores the label map, a row of chunks at a time; the name of its data type."""
-    height, width = labels.shape
-    prefix = storage.labels_prefix(attempt.record.id, attempt.assignment.execution_id)
-    dtype = label_dtype(labels.count)
-    stored = create_labels(attempt.store, prefix, (height, width), dtype, attempt.pixel_size_nm)
-    for y0, y1 in bands(height, CHUNK):
-        attempt.progress(Stage.WRITE, y0, height, "rows")
-        with storage.storage_errors():
-            stored.array[y0:y1] = labels.read(y0, y1).astype(dtype)
-    return str(dtype)
-
-
-def _write_provenance(attempt: _Attempt, result: JobResult, card: ModelCard) -> None:
-    sha256 = attempt.bench.shelf.sha256(card)
-    run = Run(attempt.record, attempt.assignment, result, card, sha256, attempt.started_at)
-    key = storage.provenance_key(attempt.record.id, attempt.assignment.execution_id)
+    key = storage.provenance_key(attempt.job_id, attempt.execution_id)
     with storage.storage_errors():
         obstore.put(attempt.store, key, provenance(run).model_dump_json(indent=2).encode())
 
@@ -177,7 +128,7 @@ def _reasons_told() -> Iterator[None]:
         raise
     except Exception as error:
         if storage.is_full(error):
-            raise StorageFull("what this job needs while it runs, about 8 bytes a pixel") from error
+            raise StorageFull("what this job needs while it runs") from error
         log.exception("an attempt failed unexpectedly")
         raise InternalError(
             "The service failed while it worked on this job; the server's log has the reason under the job's "

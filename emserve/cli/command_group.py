@@ -36,7 +36,7 @@ class Entry:
 
 ENTRIES = (
     Entry("demo", "Segment a made-up image with known objects, and score the result.", _IMAGES),
-    Entry("submit", "Send images to be segmented.", _IMAGES),
+    Entry("submit", "Send images or volumes to be segmented.", _IMAGES),
     Entry("jobs", "List jobs, newest first.", _IMAGES),
     Entry("job", "Show one job.", _IMAGES),
     Entry("cancel", "Stop jobs.", _IMAGES),

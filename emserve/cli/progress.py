@@ -76,10 +76,11 @@ def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
+        TextColumn("{task.fields[steps]}"),
         TextColumn("{task.fields[eta]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{name}: waiting", total=None, eta="")
+        task = progress.add_task(f"{name}: waiting", total=None, steps="", eta="")
 
         def show(job: Job) -> None:
             at = job.progress
@@ -88,6 +89,7 @@ def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
                 description=f"{name}: {describe(job)}",
                 total=1.0 if at else None,
                 completed=at.fraction if at else 0,
+                steps=f"{at.done} of {at.total} {at.unit}" if at and at.total > 1 else "",
                 eta=eta_text(at.eta_seconds) if at else "",
             )
 

@@ -25,7 +25,10 @@ def submit(  # the parameters are the command's options
     images: Annotated[
         list[Path],
         typer.Argument(
-            metavar="IMAGE", exists=True, dir_okay=False, readable=True, help="TIFF, MRC, PNG or JPEG."
+            metavar="IMAGE",
+            exists=True,
+            readable=True,
+            help="TIFF, MRC, PNG or JPEG; a zip, or a folder, of slices or of an OME-Zarr.",
         ),
     ],
     model: Annotated[str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")],
@@ -41,7 +44,7 @@ def submit(  # the parameters are the command's options
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Save the label map: .tif (OME-TIFF), .npy or .png. With several images, a folder."
+            help="Save the label map: .tif (OME-TIFF), .npy, .png or .zarr.zip. Of several images, a folder."
         ),
     ] = None,
     objects: Annotated[
@@ -53,7 +56,7 @@ def submit(  # the parameters are the command's options
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Send images to be segmented.
+    """Send images or volumes to be segmented.
 
     Saving anything waits for the jobs to end. With --json there is one job per line.
     """

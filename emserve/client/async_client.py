@@ -60,8 +60,9 @@ class AsyncClient:
     ) -> Job:
         """Sends an image and queues its segmentation; returns the accepted job.
 
-        A path or a binary file is read in pieces while it is sent. An array of grey values, (H, W), is sent
-        as a TIFF and needs `pip install 'emserve[images]'`. Parameters that are not given are the model's to
+        A path or a binary file is read in pieces while it is sent; a folder, of slices or of an OME-Zarr, is
+        sent as a zip. An array of grey values, (H, W) or (Z, H, W), is sent as a TIFF and needs
+        `pip install 'emserve[images]'`. Parameters that are not given are the model's to
         choose. A submission is never sent twice: after ServiceUnreachable, `jobs` says whether it arrived.
         Raises InvalidParameters, UnusableImage, MissingPackage and OSError before anything is sent.
         """
@@ -119,7 +120,7 @@ class AsyncClient:
         return await self._carry_out(stories.await_end(job_id, Patience(timeout, on_progress)))
 
     async def labels(self, job_id: str) -> Labels:
-        """The label map, (H, W), uint8, uint16 or uint32: background 0, objects 1 to n."""
+        """The label map, (H, W) or (Z, H, W), uint8, uint16 or uint32: background 0, objects 1 to n."""
         with tempfile.TemporaryFile() as file:
             await self._carry_out(stories.fetch(job_id, "labels", "npy", Sink(file)))
             return await asyncio.to_thread(read_npy, file)
@@ -129,7 +130,7 @@ class AsyncClient:
         return await self._carry_out(stories.read_objects(job_id))
 
     async def preview(self, job_id: str) -> bytes:
-        """A PNG of the image with each object outlined, at most 1024 pixels a side."""
+        """A PNG with each object outlined, at most 1024 pixels a side; of a volume three planes."""
         file = io.BytesIO()
         await self._carry_out(stories.fetch(job_id, "preview", None, Sink(file)))
         return file.getvalue()
@@ -148,7 +149,8 @@ class AsyncClient:
         """Writes a result to `path`, which appears only once it is complete and its checksum is right.
 
         `part`: labels, objects, preview or provenance. `format`: as the service names them (ome-tiff, tiff,
-        npy, png; csv, json); None goes by the extension of `path` and raises UnknownFormat if it tells none.
+        npy, png, zarr; csv, json); None goes by the extension of `path`, and raises UnknownFormat if that
+        tells none.
         """
         target = Path(path)
         chosen = format or format_of(part, target)

@@ -9,7 +9,14 @@ from emserve.client.errors import UnknownFormat
 Part = Literal["labels", "objects", "preview", "provenance"]
 
 _FORMATS: dict[Part, dict[str, str | None]] = {
-    "labels": {".ome.tif": "ome-tiff", ".tif": "ome-tiff", ".tiff": "ome-tiff", ".npy": "npy", ".png": "png"},
+    "labels": {
+        ".ome.tif": "ome-tiff",
+        ".tif": "ome-tiff",
+        ".tiff": "ome-tiff",
+        ".npy": "npy",
+        ".png": "png",
+        ".zarr.zip": "zarr",
+    },
     "objects": {".csv": "csv", ".json": "json"},
     "preview": {".png": None},
     "provenance": {".json": None},

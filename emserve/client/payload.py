@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from emserve.client.errors import MissingPackage, UnusableImage
 
 Image = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]  # the server judges the data type
-"""A path; the bytes of an image file, or a binary file that holds them; or grey values of shape (H, W)."""
+"""A path; the bytes of an image file, or a binary file that holds them; a folder of slices or
+of an OME-Zarr; or grey values of shape (H, W) or (Z, H, W)."""
 OnBytes = Callable[[int, int | None], None]
 """Is told after each piece how many bytes were sent and how many there are (None: unknown)."""
 
 CHUNK_BYTES = 1 << 18
+_COLOURS = (3, 4)  # channels of a colour image, which would be taken for columns
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ def open_payload(image: Image, filename: str | None, on_bytes: OnBytes | None) -
             _write_tiff(file, image)
             file.seek(0)
             yield Payload(file, filename or "image.tif", _remaining(file), on_bytes)
+    elif isinstance(image, str | os.PathLike) and Path(image).is_dir():
+        path = Path(image).resolve()
+        with tempfile.TemporaryFile() as packed:
+            _pack(path, packed)
+            packed.seek(0)
+            yield Payload(packed, filename or f"{path.name}.zip", _remaining(packed), on_bytes)
     elif isinstance(image, str | os.PathLike):
         path = Path(image)
         with path.open("rb") as opened:
@@ -61,11 +70,13 @@ def open_payload(image: Image, filename: str | None, on_bytes: OnBytes | None) -
 
 
 def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
-    """`array` (H, W) as an uncompressed TIFF, the one form that keeps every data type the service takes."""
-    if array.ndim != 2 or array.size == 0:
+    """`array`, (H, W) or (Z, H, W), as an uncompressed TIFF, the one form that keeps every data type the
+    service takes."""
+    is_colour = array.ndim == 3 and array.shape[-1] in _COLOURS
+    if array.ndim not in (2, 3) or array.size == 0 or is_colour:
         raise UnusableImage(
-            f"An image array has the shape (H, W) and at least one pixel; this one is {array.shape}. "
-            "Pick one channel or slice, or give a file."
+            f"An array has the shape (H, W), of a volume (Z, H, W), and at least one pixel; this one is "
+            f"{array.shape}. Pick one channel, or give a file."
         )
     try:
         import tifffile
@@ -75,9 +86,20 @@ def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
             "A file can be sent without it."
         ) from error
     try:
-        tifffile.imwrite(file, array, photometric="minisblack", metadata=None)
+        axes: dict[str, Any] = (
+            {"ome": True, "metadata": {"axes": "ZYX"}} if array.ndim == 3 else {"metadata": None}
+        )
+        tifffile.imwrite(file, array, photometric="minisblack", **axes)
     except (ValueError, TypeError, KeyError) as error:
         raise UnusableImage(f"An array of {array.dtype} cannot be written as a TIFF: {error}.") from error
+
+
+def _pack(folder: Path, file: IO[bytes]) -> None:
+    """A zip of a folder of slices, or of a Zarr; its files are not packed again. Raises OSError."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
 
 
 def _remaining(file: IO[bytes]) -> int | None:

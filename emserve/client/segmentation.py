@@ -16,10 +16,10 @@ known or not and grow with its version, so a fixed class would hide some of them
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """The label map of one image, and what was measured."""
+    """The label map of one image or volume, and what was measured."""
 
     labels: Labels
-    """(H, W), uint8, uint16 or uint32: background 0, objects 1 to n."""
+    """(H, W), of a volume (Z, H, W); uint8, uint16 or uint32: background 0, objects 1 to n."""
     objects: list[Row]
     """One per object, in the order of the labels; lengths in pixels and, where known, nanometres."""
     job: Job

@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.05
 _POLL_SECONDS_AT_MOST = 0.5
 _RETRY_SECONDS = 1
 
+_KINDS = "TIFF, MRC, PNG or JPEG; a zip of slices or of an OME-Zarr"
 _LOCATION = header("Path of the job")
 _BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
     "required": True,
@@ -36,7 +37,7 @@ _BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
                 "required": ["image", "model"],
                 "additionalProperties": False,
                 "properties": {
-                    "image": {"type": "string", "format": "binary", "description": "TIFF, MRC, PNG or JPEG"},
+                    "image": {"type": "string", "format": "binary", "description": _KINDS},
                     "model": {"type": "string", "description": "`name` or `name@version`"},
                     "params": {"$ref": "#/components/schemas/Parameters"},
                     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -48,6 +49,7 @@ _BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
             },
         },
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/zip": {"schema": {"type": "string", "format": "binary"}},
         "image/*": {"schema": {"type": "string", "format": "binary"}},
     },
 }
@@ -85,7 +87,7 @@ async def create_job(
     params: Annotated[str | None, _raw_query("the parameters as JSON")] = None,  # noqa: ARG001
     tags: Annotated[str | None, _raw_query("the tags as JSON")] = None,  # noqa: ARG001
 ) -> Job:
-    """Accepts an image and queues its segmentation."""
+    """Accepts an image or a volume and queues its segmentation."""
     job_id = new_id()
     try:
         key = storage.input_key(job_id)

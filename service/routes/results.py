@@ -1,23 +1,25 @@
 """Results of a job: label map, objects, preview, provenance."""
 
 import asyncio
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Path as PathParameter
 
 from emserve import storage
-from emserve.errors import NotAcceptable
+from emserve.errors import ChunkNotFound, NotAcceptable
 from emserve.imaging import ResultFormat
-from service.deps import JobId, ResourcesDep
-from service.files import stored_file
+from service.deps import JobId, RegionQuery, ResourcesDep
+from service.files import file_answer, from_store, object_answer
 from service.openapi import CONDITIONS, FILE_HEADERS, header
 from service.resources import Resources
-from service.results import download_name, finished, rendered
+from service.results import Excerpt, download_name, finished, part, rendered, stored_map
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
 FormatT = TypeVar("FormatT", bound=str)
-LabelsFormat = Literal["ome-tiff", "tiff", "npy", "png"]
+LabelsFormat = Literal["ome-tiff", "tiff", "npy", "png", "zarr"]
 ObjectsFormat = Literal["json", "csv"]
 
 _LABELS_TYPES: dict[str, LabelsFormat] = {
@@ -26,6 +28,7 @@ _LABELS_TYPES: dict[str, LabelsFormat] = {
     "image/tiff": "ome-tiff",
     "image/png": "png",
     "application/x-npy": "npy",
+    "application/zip": "zarr",
 }
 _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
     "*/*": "json",
@@ -34,6 +37,7 @@ _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
     "text/*": "csv",
     "text/csv": "csv",
 }
+_ZARR_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _BINARY = {"type": "string", "format": "binary"}
 _OBJECTS_SCHEMA = {
     "type": "object",
@@ -72,20 +76,62 @@ OnlyClass = Annotated[
 @router.get(
     "/labels",
     response_class=Response,
-    responses=_files({"image/tiff": _BINARY, "image/png": _BINARY, "application/x-npy": _BINARY}),
+    responses=_files(
+        {
+            "image/tiff": _BINARY,
+            "image/png": _BINARY,
+            "application/x-npy": _BINARY,
+            "application/zip": _BINARY,
+        }
+    ),
     openapi_extra=CONDITIONS,
 )
 async def labels(
     request: Request,
     job_id: JobId,
     resources: ResourcesDep,
+    region: RegionQuery,
     format: Annotated[LabelsFormat | None, Query(description="Wins over Accept.")] = None,  # noqa: A002 - the API\'s name
     only_class: OnlyClass = None,
     accept: Accept = None,
 ) -> Response:
-    """The label map: background 0, objects 1 to n; or the objects of one class in it."""
-    wanted = format or _negotiate(accept, _LABELS_TYPES, "labels")
-    return await _result(request, resources, job_id, ResultFormat(wanted), "labels", only_class)
+    """The label map: background 0, objects 1 to n; or a region of it, or the objects of one class in it."""
+    wanted = ResultFormat(format or _negotiate(accept, _LABELS_TYPES, "labels"))
+    if wanted is ResultFormat.ZARR and not (region.is_whole and only_class is None):
+        raise NotAcceptable(
+            "A region, or one class, comes as ome-tiff, tiff, npy or png; of the Zarr, chunks can be read "
+            f"one by one under /v1/jobs/{job_id}/labels.zarr/."
+        )
+    if region.is_whole:
+        return await _result(request, resources, job_id, wanted, Excerpt(only_class=only_class))
+    file, read = await part(resources, job_id, wanted, region, only_class)
+    record = await asyncio.to_thread(resources.book.record, job_id)
+    name = download_name(record, f"labels.{region.name}", file.extension)
+    return await file_answer(request, read, file, name)
+
+
+@router.get(
+    "/labels.zarr/{path:path}",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}, "application/octet-stream": {"schema": _BINARY}}}},
+)
+async def labels_zarr(
+    request: Request,
+    job_id: JobId,
+    path: Annotated[str, PathParameter(description="`zarr.json`, `0/zarr.json`, `0/c/0/0/0` …")],
+    resources: ResourcesDep,
+) -> Response:
+    """The label map as it is stored, an OME-Zarr 0.5, object by object; also while it is being written."""
+    prefix, is_final = await asyncio.to_thread(stored_map, resources, job_id)
+    answer = None
+    if _ZARR_KEY.fullmatch(path):
+        answer = await object_answer(request, resources.store, f"{prefix}/{path}", is_final)
+    if answer is None:
+        raise ChunkNotFound(
+            f"The label map of the job {job_id} has no part {path[:100]!r}: a chunk that is missing holds "
+            "background, or is not written yet."
+        )
+    return answer
 
 
 @router.get(
@@ -104,7 +150,7 @@ async def objects(
 ) -> Response:
     """A row per object with its measures; lengths in pixels and, where the size is known, nanometres."""
     wanted = format or _negotiate(accept, _OBJECTS_TYPES, "objects")
-    return await _result(request, resources, job_id, ResultFormat(wanted), "objects", only_class)
+    return await _result(request, resources, job_id, ResultFormat(wanted), Excerpt(only_class=only_class))
 
 
 @router.get(
@@ -113,9 +159,15 @@ async def objects(
     responses=_files({"image/png": _BINARY}),
     openapi_extra=CONDITIONS,
 )
-async def preview(request: Request, job_id: JobId, resources: ResourcesDep) -> Response:
-    """The image with each object outlined in a colour of its own, at most 1024 pixels a side."""
-    return await _result(request, resources, job_id, ResultFormat.PREVIEW, "preview")
+async def preview(
+    request: Request,
+    job_id: JobId,
+    resources: ResourcesDep,
+    z: Annotated[int | None, Query(ge=0, description="Of a volume, the slice to show.")] = None,
+) -> Response:
+    """The image with each object outlined in a colour of its own, at most 1024 pixels a side; of a volume one
+    slice, or three planes through the middle."""
+    return await _result(request, resources, job_id, ResultFormat.PREVIEW, Excerpt(z=z))
 
 
 @router.get("/provenance", response_class=Response, responses={200: {"content": {"application/json": {}}}})
@@ -132,12 +184,13 @@ async def _result(
     resources: Resources,
     job_id: str,
     wanted: ResultFormat,
-    part: str,
-    only_class: str | None = None,
+    excerpt: Excerpt,
 ) -> Response:
-    file = await rendered(resources, request.state.flight, job_id, wanted, only_class)
+    file = await rendered(resources, request.state.flight, job_id, wanted, excerpt)
     record = await asyncio.to_thread(resources.book.record, job_id)
-    return await stored_file(request, resources.store, file, download_name(record, part, file.extension))
+    what = request.url.path.rsplit("/", 1)[1].removesuffix(file.extension)
+    name = download_name(record, what if excerpt.z is None else f"{what}.z{excerpt.z}", file.extension)
+    return await file_answer(request, from_store(resources.store, file.key), file, name)
 
 
 def _negotiate(accept: str | None, types: dict[str, FormatT], what: str) -> FormatT:

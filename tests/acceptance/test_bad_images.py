@@ -42,7 +42,7 @@ def test_a_form_without_an_image(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n", b"PK\x03\x04"],
+    [b"Dear service, please segment this.", b"\x00" * 500, b"x", b"<svg/>", b"%PDF-1.7\n"],
 )
 def test_a_file_that_is_no_image(http: httpx.Client, body: bytes) -> None:
     refused(post(http, body), 415, "unsupported-media-type", "TIFF", "MRC", "PNG", "JPEG")
@@ -84,17 +84,11 @@ def test_a_float_image_without_a_range(http: httpx.Client, grey: NDArray[np.uint
     assert problem["errors"][0]["pointer"] == "/params/intensity_range"
 
 
-@pytest.mark.parametrize("pages", [2, 7])
-def test_a_stack_of_pages(http: httpx.Client, grey: NDArray[np.uint8], pages: int) -> None:
-    stack = tiff(np.stack([grey] * pages), photometric="minisblack")
-    refused(post(http, stack), 422, "unsuitable-image", f"{pages} planes", "save one plane")
-
-
 def test_pages_of_different_sizes(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
     file = io.BytesIO()
     pages = [Image.fromarray(grey), Image.fromarray(grey[:100, :70])]
     pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
-    refused(post(http, file.getvalue()), 422, "unsuitable-image", "2 images", "save the one")
+    refused(post(http, file.getvalue()), 422, "unsuitable-image", "2 images", "100 x 70", "same size")
 
 
 @pytest.mark.parametrize("dtype", ["uint32", "float64", "complex64", "int8"])

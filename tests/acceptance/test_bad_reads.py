@@ -33,7 +33,7 @@ def test_a_job_id_that_is_none(http: httpx.Client, job_id: str, part: str) -> No
     [
         "/v1/jobs/..%2F..",
         "/v1/jobs/..%2F..%2Flabels",
-        f"/v1/jobs/{NOBODY}%2Flabels.zarr",
+        f"/v1/jobs/{NOBODY}%2Fnothing",
         "/v1/jobs//labels",
         "/v1/jobs/%2Fetc%2Fpasswd/labels",
         "/v1/nothing",
@@ -79,7 +79,7 @@ def test_a_method_that_is_not_there(http: httpx.Client, method: str, path: str, 
     [
         ("labels", "text/html"),
         ("labels", "image/png;q=0"),
-        ("labels", "application/zip, video/*"),
+        ("labels", "application/x-hdf5, video/*"),
         ("objects", "image/png"),
         ("objects", "application/vnd.apache.parquet"),
     ],
@@ -92,7 +92,7 @@ def test_a_kind_of_file_that_is_not_offered(
 
 
 @pytest.mark.parametrize(
-    ("part", "name"), [("labels", "zarr"), ("labels", "csv"), ("objects", "png"), ("labels", "")]
+    ("part", "name"), [("labels", "hdf5"), ("labels", "csv"), ("objects", "png"), ("labels", "")]
 )
 def test_a_format_that_is_not_offered(http: httpx.Client, finished: Json, part: str, name: str) -> None:
     response = http.get(f"/v1/jobs/{finished['id']}/{part}", params={"format": name})

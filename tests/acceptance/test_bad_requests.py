@@ -71,7 +71,7 @@ def test_an_unknown_parameter(http: httpx.Client, cell: bytes) -> None:
         ("pixel_size_nm", [0, 4], "0"),
         ("pixel_size_nm", [4, -4], "0"),
         ("pixel_size_nm", [4], "2"),
-        ("pixel_size_nm", [4, 4, 4], "2"),
+        ("pixel_size_nm", [4, 4, 4, 4], "3"),
         ("axes", "ABC", "YX"),
         ("intensity_range", "full", "percentile"),
         ("intensity_range", [5], "/1"),

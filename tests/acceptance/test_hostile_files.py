@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests import hostile
+from tests import hostile, hostile_volumes
 from tests.acceptance.exchange import Json, ended, post, run
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 
+_FILES = {**hostile.FILES, **hostile_volumes.FILES}
 _MUTATIONS = 60
 _API_BYTES = 300e6
 _SETTINGS = {
@@ -48,7 +49,7 @@ def _outcomes(http: httpx.Client, files: dict[str, bytes]) -> dict[str, httpx.Re
 
 @pytest.fixture(scope="module")
 def outcomes(http: httpx.Client, worker_child: int) -> dict[str, httpx.Response | Json]:  # noqa: ARG001 - before
-    return _outcomes(http, {name: make() for name, make in hostile.FILES.items()})
+    return _outcomes(http, {name: make() for name, make in _FILES.items()})
 
 
 def _assert_refused(response: httpx.Response) -> None:
@@ -71,14 +72,14 @@ def _assert_blameless(outcome: httpx.Response | Json) -> None:
         assert outcome["status"] == "succeeded", outcome
 
 
-@pytest.mark.parametrize("name", hostile.REFUSED)
+@pytest.mark.parametrize("name", [*hostile.REFUSED, *hostile_volumes.REFUSED])
 def test_what_cannot_be_an_image_is_refused(outcomes: dict[str, httpx.Response | Json], name: str) -> None:
     outcome = outcomes[name]
     assert isinstance(outcome, httpx.Response), outcome
     _assert_refused(outcome)
 
 
-@pytest.mark.parametrize("name", hostile.SUSPECT)
+@pytest.mark.parametrize("name", [*hostile.SUSPECT, *hostile_volumes.SUSPECT])
 def test_what_lies_is_refused_or_fails_by_its_own_fault(
     outcomes: dict[str, httpx.Response | Json], name: str
 ) -> None:

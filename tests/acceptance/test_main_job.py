@@ -18,7 +18,17 @@ _FIELDS = {
 _PARAMETERS = {
     *("downsampling", "confidence_thr", "center_confidence_thr", "min_distance_object_centers"),
     *("fine_boundaries", "semantic_only", "fill_holes_in_segmentation", "min_size", "min_extent"),
-    *("tile_size", "axes", "pixel_size_nm", "channel", "intensity_range", "invert"),
+    *("tile_size", "mode", "inference_plane", "median_slices", "label_erosion", "label_dilation"),
+    *(
+        "pixel_vote_thr",
+        "allow_one_view",
+        "axes",
+        "pixel_size_nm",
+        "channel",
+        "time",
+        "intensity_range",
+        "invert",
+    ),
 }
 
 
@@ -65,8 +75,9 @@ def test_a_succeeded_job_has_a_result_times_and_links(http: httpx.Client, finish
     assert finished["tags"] == {"sample_id": "S-17"}
     assert finished["created_at"] <= finished["started_at"] <= finished["finished_at"]
     assert all(finished[each].endswith("Z") for each in ("created_at", "started_at", "finished_at"))
-    assert set(finished["links"]) == {"self", "labels", "objects", "preview", "provenance"}
-    for link in finished["links"].values():
+    assert set(finished["links"]) == {"self", "labels", "labels_zarr", "objects", "preview", "provenance"}
+    for name, path in finished["links"].items():
+        link = f"{path}/zarr.json" if name == "labels_zarr" else path
         assert http.get(link).status_code == 200
 
 

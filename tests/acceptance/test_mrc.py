@@ -40,11 +40,6 @@ def test_an_mrc_of_floats_runs_with_a_range(http: httpx.Client, finished: Json) 
     assert job["result"]["objects"] == finished["result"]["objects"]
 
 
-def test_an_mrc_stack_is_refused_with_its_number_of_planes(http: httpx.Client) -> None:
-    stack = np.zeros((5, 64, 64), np.int16)
-    refused(post(http, mrc(stack)), 422, "unsuitable-image", "5 planes")
-
-
 def test_an_mrc_that_was_cut_off_is_refused(http: httpx.Client) -> None:
     value = mrc(np.zeros((64, 64), np.int16))
     refused(post(http, value[:-1]), 422, "unreadable-image", "9215 bytes", "9216", "cut off")

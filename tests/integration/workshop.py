@@ -47,7 +47,7 @@ def record_of(shape: tuple[int, ...] = (64, 64), **changes: Any) -> JobRecord:
         bytes=1,
         sha256="0" * 64,
         shape=list(shape),
-        axes="YX",
+        axes="YX" if len(shape) == 2 else "ZYX",
         dtype="uint8",
         pixel_size_nm=None,
         pixel_size_source=None,
@@ -102,7 +102,7 @@ class Workshop:
     def submit(self, image: NDArray[Any], params: Parameters | None = None) -> str:
         """Accepts a job for `image`; its id."""
         record = record_of(image.shape, params=params or Parameters())
-        file = tiff(image, compression="zlib")
+        file = tiff(image, compression="zlib", photometric="minisblack")
         obstore.put(self.book.store, storage.input_key(record.id), file)
         self.book.accept(record)
         return record.id

@@ -11,6 +11,8 @@ from benchmarks.post_processing import same_objects
 from benchmarks.results import Results
 from benchmarks.run import Run
 
+pytestmark = pytest.mark.timeout(300)  # several processes load torch, one after the other
+
 _TINY = Plan(
     scene=64,
     centres=(4,),
@@ -26,6 +28,10 @@ _TINY = Plan(
     models=("mitonet@starter",),
     forward_sides=(256,),
     agreement_images=1,
+    stack_slices=(10,),
+    stack_side=64,
+    matched_objects=(9,),
+    consensus=((24, 6),),
 )
 
 

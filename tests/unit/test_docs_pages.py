@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emserve.cards import Catalogue
 from emserve.cli.command_group import ENTRIES
 from emserve.installer.installer import released_cards
 from emserve.jobs import Job
 from emserve.params import Parameters
 from emserve.scores import Scores
 from tests.sheets import merged_of
+from tests.volumes import ArrayVolume, labelled
 from workers.inference.measure import Scene, measure
 from workers.inference.rows import ArrayRows, Workspace
+from workers.inference.volume.measures import measure_volume
+from workers.inference.volume.request import Request3D
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = sorted([*_ROOT.glob("*.md"), *(_ROOT / "docs").rglob("*.md")])
@@ -72,6 +76,15 @@ def test_every_measure_is_explained(api: str, workspace: Workspace) -> None:
     labels = np.ones((3, 3), np.uint32)
     scene = Scene(ArrayRows(labels), (1.0, 1.0), {1: "mito"}, np.ones(2, np.float32))
     assert [name for name in measure(merged_of(workspace, labels), scene) if f"`{name}`" not in api] == []
+
+
+def test_every_measure_of_a_volume_is_explained(api: str, workspace: Workspace) -> None:
+    labels = np.ones((2, 3, 3), np.uint32)
+    card = Catalogue(Path()).find("mitonet@starter")
+    params = Parameters(mode="stack")
+    request = Request3D(ArrayVolume(labels.astype(np.uint8)), (1.0, 1.0, 1.0), params, card, "")
+    table = measure_volume(labelled(labels, workspace), request, lambda: None)
+    assert [name for name in table if f"`{name}`" not in api] == []
 
 
 def test_every_field_of_a_job_is_explained(api: str) -> None:

@@ -29,6 +29,7 @@ _CHANGED: dict[str, Any] = {
     "job_timeout_seconds": 1.5,
     "worker_memory_bytes": 456,
     "max_pixels": 789,
+    "max_voxels": 7890,
     "max_upload_bytes": 1011,
     "max_pages": 1112,
     "max_uploads": 17,

@@ -13,16 +13,17 @@ from contextlib import suppress
 
 from emserve import imaging
 from emserve.errors import EmserveError, StorageFull
-from emserve.imaging import Decode, Decoded, Inspect, Render, RenderedFile
-from emserve.jobs import ImageHeader
+from emserve.imaging import CopySlices, Decode, Inspect, Render, RenderPart, Request, Result
 from emserve.lineage import die_with_parent
 from emserve.logs import about, configure
 from emserve.settings import Settings
 from emserve.storage import is_full, open_store
 from workers.images.decode import decode
+from workers.images.grey import Limits
 from workers.images.headers import inspect
-from workers.images.render import render
+from workers.images.render import render, render_part
 from workers.images.stored_file import open_stored
+from workers.images.working_copy import copy_slices
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def answer_to(
-    request: Inspect | Decode | Render,
+    request: Request,
 ) -> imaging.Done | imaging.Refused | imaging.Exhausted | imaging.Crashed:
     """Carries out `request`; whatever goes wrong becomes an answer."""
     try:
@@ -63,19 +64,25 @@ def answer_to(
     except Exception as error:
         if is_full(error):
             return imaging.Refused.of(
-                StorageFull("the decoded image" if request.kind == "decode" else "a result")
+                StorageFull("the decoded image" if isinstance(request, Decode | CopySlices) else "a result")
             )
         log.exception("a request failed: %s", request.kind)
         return imaging.Crashed()
 
 
-def _carry_out(request: Inspect | Decode | Render) -> ImageHeader | Decoded | RenderedFile:
+def _carry_out(request: Request) -> Result:
     store = open_store(request.storage_url)
     if isinstance(request, Render):
         return render(store, request)
+    if isinstance(request, RenderPart):
+        return render_part(store, request)
     with open_stored(store, request.key) as file:
         if isinstance(request, Inspect):
-            return inspect(file, request.source, request.max_pixels, request.max_pages)
+            return inspect(
+                file, request.source, Limits(request.max_pixels, request.max_voxels), request.max_pages
+            )
+        if isinstance(request, CopySlices):
+            return copy_slices(file, request.source, request.out, request.begin)
         return decode(file, request.source, request.out)
 
 

@@ -1,18 +1,25 @@
-"""Which grey image of a file is meant: axes, channel, data type, checked against what can be segmented."""
+"""Which grey image or volume of a file is meant, checked against what can be segmented."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emserve.errors import FieldError, ImageTooLarge, InvalidRequest, UnreadableImage, UnsuitableImage
-from emserve.jobs import ImageHeader, ImageSource
+from emserve.errors import (
+    FieldError,
+    ImageTooLarge,
+    InvalidRequest,
+    UnreadableImage,
+    UnsuitableImage,
+    VolumeTooLarge,
+)
+from emserve.jobs import ImageHeader, ImageSource, JobWarning
+from workers.images.axes import CHANNELS, PLANE, SLICES, TIMES, choose_axes
 
 DTYPES = ("bool", "uint8", "uint16", "int16", "float32")
-_CHANNEL_AXES = "CS"
 
 
 @dataclass(frozen=True)
@@ -20,29 +27,48 @@ class FoundImage:
     """What a file says of the array in it, before any choice is made."""
 
     format: str
-    """tiff, mrc, png or jpeg."""
+    """tiff, mrc, png, jpeg, zarr or slices."""
     shape: tuple[int, ...]
     axes: str
-    """A letter for each of `shape`; letters other than Y, X, C (channel) and S (sample) make a stack."""
+    """A letter for each of `shape`: Y, X, Z (slices), C (channel), S (sample) or T (time); any other is an
+    axis that the file does not name."""
     dtype: str
-    pixel_size_nm: tuple[float, float] | None
-    """Of rows and columns."""
+    spacing_nm: Mapping[str, float] = field(default_factory=dict)
+    """How far pixels are apart along an axis, by its letter, where the file says it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest images that are taken."""
+
+    max_pixels: int
+    """Of an image, or of one slice of a volume."""
+    max_voxels: int
 
 
 @dataclass(frozen=True)
 class GreyImage:
-    """The one grey image that is meant, and where in the file's array it lies."""
+    """The one grey image or volume that is meant, and where in the file's array it lies."""
 
     header: ImageHeader
     axes: str
     """Axes of the file's array, the caller's correction applied."""
     index: dict[str, int]
-    """The place of the image on every axis but Y and X."""
+    """The place of the image on every axis but Y and X; of a volume, of its first slice."""
 
     @property
     def is_turned(self) -> bool:
         """Whether rows of the file are columns of the image."""
         return self.axes.index("X") < self.axes.index("Y")
+
+    @property
+    def is_volume(self) -> bool:
+        return self.header.is_volume
+
+    def slice(self, z: int) -> Self:
+        """Slice z of a volume, as an image."""
+        header = self.header.model_copy(update={"shape": self.header.shape[-2:], "axes": PLANE})
+        return replace(self, header=header, index={**self.index, SLICES: z})
 
     def of(self, array: NDArray[Any], axes: str) -> NDArray[Any]:
         """The image in an array with these of the file's axes: (Y, X), or (X, Y) where it is turned."""
@@ -50,7 +76,7 @@ class GreyImage:
 
     def of_bands(self, bands: Iterable[NDArray[Any]], axes: str) -> Iterator[NDArray[Any]]:
         """The same, of an array that comes by bands along the first of its axes."""
-        if axes[0] in "YX":
+        if axes[0] in PLANE:
             yield from (self.of(band, axes) for band in bands)
             return
         begin, wanted = 0, self.index[axes[0]]
@@ -60,83 +86,97 @@ class GreyImage:
             begin += len(band)
 
 
-def choose(found: FoundImage, source: ImageSource, max_pixels: int | None = None) -> GreyImage:
-    """The grey image that `source` means. Raises InvalidRequest, UnsuitableImage, UnreadableImage or
-    ImageTooLarge."""
-    axes = _axes(found, source)
+def choose(found: FoundImage, source: ImageSource, limits: Limits | None = None) -> GreyImage:
+    """The grey image or volume that `source` means. Raises InvalidRequest, UnsuitableImage, UnreadableImage,
+    ImageTooLarge or VolumeTooLarge."""
+    axes, assumed = choose_axes(found.axes, found.shape, source.axes)
     sizes = dict(zip(axes, found.shape, strict=True))
-    _refuse_stack(sizes)
-    channel_sizes = {axis: size for axis, size in sizes.items() if axis in _CHANNEL_AXES}
     index = dict.fromkeys(axes.replace("Y", "").replace("X", ""), 0)
-    index |= _channel_index(channel_sizes, source.channel)
+    index |= _place(sizes, CHANNELS, "channel", source.channel)
+    index |= _place(sizes, TIMES, "time", source.time)
     if found.dtype not in DTYPES:
         raise UnsuitableImage(
             f"The image's data type is {found.dtype}; this server takes {', '.join(DTYPES)}. "
             "Convert the image to one of them."
         )
-    height, width = sizes["Y"], sizes["X"]
-    if height < 1 or width < 1:
-        raise UnreadableImage(f"The file speaks of {height} x {width} pixels: save the image again.")
-    if max_pixels is not None and height * width > max_pixels:
-        raise ImageTooLarge(height * width, max_pixels)
-    pixel_size, said_by = _pixel_size(found, source, axes)
+    shape = _shape(sizes, limits)
+    letters = PLANE if len(shape) == len(PLANE) else SLICES + PLANE
+    in_file = dict(zip(axes, (found.spacing_nm.get(axis) for axis in found.axes), strict=True))
+    in_file[SLICES] = in_file.get(SLICES) or found.spacing_nm.get(SLICES)  # of an axis that has no name
+    pixel_size, said_by, doubts = _pixel_size([in_file[axis] for axis in letters], source)
     header = ImageHeader(
         format=found.format,
-        shape=[height, width],
-        axes="YX",
+        shape=shape,
+        axes=letters,
         dtype=found.dtype,
         pixel_size_nm=pixel_size,
         pixel_size_source=said_by,
-        channel=source.channel if prod(channel_sizes.values()) > 1 else None,
+        channel=source.channel if _count(sizes, CHANNELS) > 1 else None,
+        time=source.time if _count(sizes, TIMES) > 1 else None,
+        warnings=[*assumed, *doubts],
     )
     return GreyImage(header, axes, index)
 
 
-def _axes(found: FoundImage, source: ImageSource) -> str:
-    axes = source.axes or found.axes
-    shown = " x ".join(str(side) for side in found.shape)
-    if len(axes) != len(found.shape) or len(set(axes)) != len(axes) or not {"Y", "X"} <= set(axes):
+def _count(sizes: dict[str, int], axes: str) -> int:
+    return prod(size for axis, size in sizes.items() if axis in axes)
+
+
+def _place(sizes: dict[str, int], axes: str, name: str, given: int | None) -> dict[str, int]:
+    """The place on each of `axes` that the parameter `name` chooses: never one that the caller did not say,
+    where there are several."""
+    count = _count(sizes, axes)
+    pointer = f"/params/{name}"
+    if given is not None and given >= count:
+        detail = f"`{name}` is {given}, and the image has {count}: choose 0 to {count - 1}."
+        raise InvalidRequest(detail, errors=[FieldError(pointer, detail)])
+    if given is None and count > 1:
         detail = (
-            f"The image is an array of {shown}; `axes` needs one letter for each side, Y and X among them."
+            f"The image has {count} {name}s and a grey image or volume is needed: say which one it is "
+            f'(`"params": {{"{name}": 0}}`) or, if these are the slices of a volume, name the axes '
+            '(`"params": {"axes": "ZYX"}`).'
         )
-        if source.axes is None:
-            raise UnsuitableImage(f"{detail} The file says {found.axes}.")
-        raise InvalidRequest(f"{detail} Given: {axes}.", errors=[FieldError("/params/axes", detail)])
-    return axes
+        raise UnsuitableImage(detail, errors=[FieldError(pointer, detail)])
+    own = {axis: size for axis, size in sizes.items() if axis in axes}
+    places = np.unravel_index(given or 0, tuple(own.values())) if own else ()
+    return {axis: int(place) for axis, place in zip(own, places, strict=True)}
 
 
-def _refuse_stack(sizes: dict[str, int]) -> None:
-    planes = {axis: size for axis, size in sizes.items() if axis not in "YX" + _CHANNEL_AXES}
-    if prod(planes.values()) > 1:
-        raise UnsuitableImage(
-            f"The file is a stack of {prod(planes.values())} planes (axes {''.join(sizes)}), and this server "
-            "takes single 2D images: save one plane as a file of its own. If the planes are channels, say so "
-            "with `axes` (such as CYX) and `channel`."
-        )
+def _shape(sizes: dict[str, int], limits: Limits | None) -> list[int]:
+    """Of the image or, where there are several slices, of the volume."""
+    height, width, slices = sizes["Y"], sizes["X"], sizes.get(SLICES, 1)
+    if min(height, width, slices) < 1:
+        raise UnreadableImage(f"The file speaks of {height} x {width} pixels: save the image again.")
+    shape = [height, width] if slices == 1 else [slices, height, width]
+    if limits is not None:
+        if slices > 1 and prod(shape) > limits.max_voxels:
+            raise VolumeTooLarge(prod(shape), limits.max_voxels)
+        if height * width > limits.max_pixels:
+            raise ImageTooLarge(height * width, limits.max_pixels)
+    return shape
 
 
-def _channel_index(sizes: dict[str, int], channel: int | None) -> dict[str, int]:
-    count = prod(sizes.values())
-    if channel is not None and channel >= count:
-        detail = f"`channel` is {channel}, and the image has {count}: choose 0 to {count - 1}."
-        raise InvalidRequest(detail, errors=[FieldError("/params/channel", detail)])
-    if channel is None and count > 1:
-        detail = (
-            f"The image has {count} channels and a grey image is needed: say which one it is "
-            '(`"params": {"channel": 0}`), or convert the image to grey.'
-        )
-        raise UnsuitableImage(detail, errors=[FieldError("/params/channel", detail)])
-    if not sizes:
-        return {}
-    places = np.unravel_index(channel or 0, tuple(sizes.values()))
-    return {axis: int(place) for axis, place in zip(sizes, places, strict=True)}
+def _pixel_size(
+    in_file: list[float | None], source: ImageSource
+) -> tuple[list[float] | None, str | None, list[JobWarning]]:
+    """Of each axis; who says it; and what is missing of it."""
+    given = source.pixel_size_nm
+    if given is not None:
+        if len(given) != len(in_file):
+            order = (
+                "height and width" if len(in_file) == len(PLANE) else "distance of slices, height and width"
+            )
+            detail = f"`pixel_size_nm` has {len(given)} values and needs {len(in_file)}: {order}."
+            raise InvalidRequest(detail, errors=[FieldError("/params/pixel_size_nm", detail)])
+        return list(given), "request", []
+    known = [size for size in in_file if size is not None]
+    if len(known) == len(in_file):
+        return known, "file", []
+    return None, None, [_HALF_KNOWN] if len(known) == len(PLANE) and len(in_file) > len(PLANE) else []
 
 
-def _pixel_size(found: FoundImage, source: ImageSource, axes: str) -> tuple[list[float] | None, str | None]:
-    if source.pixel_size_nm is not None:
-        return list(source.pixel_size_nm), "request"
-    if found.pixel_size_nm is None:
-        return None, None
-    rows, columns = found.pixel_size_nm
-    swapped = axes.index("X") < axes.index("Y")  # the caller says that the file's rows are x
-    return [columns, rows] if swapped else [rows, columns], "file"
+_HALF_KNOWN = JobWarning(
+    code="slice-distance-unknown",
+    detail="The file says how large a pixel is and not how far slices are apart, so there are no measures in "
+    "nm. Give `pixel_size_nm` with three values: distance of slices, height and width.",
+)

@@ -6,13 +6,17 @@ from typing import BinaryIO
 
 from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
 from emserve.jobs import ImageHeader, ImageSource
-from workers.images.grey import choose
+from workers.images import archive
+from workers.images.grey import Limits, choose
 from workers.images.jpeg import JpegReader
 from workers.images.mrc import MrcReader, is_mrc
 from workers.images.png import PngReader
 from workers.images.png_rows import SIGNATURE
 from workers.images.reader import ImageReader
 from workers.images.tiff import TiffReader
+from workers.images.zarr_metadata import is_zarr
+from workers.images.zarr_reader import ZarrReader
+from workers.images.zipped_slices import ZippedSlices
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -20,12 +24,19 @@ _START_BYTES = 256
 
 
 def open_image(file: BinaryIO, max_pages: int | None = None) -> ImageReader:
-    """A reader of `file`, whose structure it has checked; without `max_pages` one of any number of pages.
+    """A reader of `file`, whose structure it has checked; without `max_pages` one of any number of pages,
+    that was accepted before.
 
     Raises UnsupportedMediaType, UnreadableImage when the file is damaged or cut off, UnsuitableImage,
     TooManyPages."""
     file.seek(0)
-    reader = _reader_for(file.read(_START_BYTES), max_pages)
+    start = file.read(_START_BYTES)
+    is_zip = start.startswith(archive.MAGIC)
+    reader = partial(_open_zip, max_pages=max_pages) if is_zip else _reader_for(start, max_pages)
+    return _opened(reader, file)
+
+
+def _opened(reader: Callable[[BinaryIO], ImageReader], file: BinaryIO) -> ImageReader:
     try:
         return reader(file)
     except (EmserveError, MemoryError):
@@ -45,13 +56,23 @@ def _reader_for(start: bytes, max_pages: int | None) -> Callable[[BinaryIO], Ima
         return MrcReader
     raise UnsupportedMediaType(
         "The file's first bytes are those of no image that this server reads: send a TIFF (classic, BigTIFF, "
-        "OME or ImageJ), an MRC, a PNG or a JPEG."
+        "OME or ImageJ), an MRC, a PNG or a JPEG, or a zip of slices or of an OME-Zarr."
     )
 
 
+def _open_zip(file: BinaryIO, max_pages: int | None) -> ImageReader:
+    entries = archive.Archive(file)
+    return ZarrReader(entries) if is_zarr(entries) else ZippedSlices(entries, _open_slice, max_pages)
+
+
+def _open_slice(file: BinaryIO) -> ImageReader:
+    """As `open_image`, but no zip in a zip."""
+    return _opened(_reader_for(file.read(_START_BYTES), None), file)
+
+
 def inspect(
-    file: BinaryIO, source: ImageSource, max_pixels: int, max_pages: int | None = None
+    file: BinaryIO, source: ImageSource, limits: Limits | None = None, max_pages: int | None = None
 ) -> ImageHeader:
-    """What `file`'s header says of the grey image that `source` means. Raises what `open_image` and
+    """What `file`'s header says of the grey image or volume that `source` means. Raises what `open_image` and
     `choose` raise."""
-    return choose(open_image(file, max_pages).found, source, max_pixels).header
+    return choose(open_image(file, max_pages).found, source, limits).header

@@ -32,7 +32,7 @@ class JpegReader:
             shape=(height, width) if samples == 1 else (height, width, samples),
             axes="YX" if samples == 1 else "YXS",
             dtype="uint8",
-            pixel_size_nm=None,  # its density says how large to print the image
+            # No spacing: its density says how large to print the image.
         )
 
     def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:

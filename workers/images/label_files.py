@@ -17,15 +17,20 @@ _FILTER_UP = 2  # rows are stored as their differences to the one above: few of 
 
 
 def write_npy(labels: LabelMap, path: Path) -> None:
-    """A C-ordered .npy, axes YX, in the map's own data type."""
-    with Sheet.new_npy(path, labels.shape, labels.array.dtype) as sheet:
-        for y0, band in labels.bands():
-            sheet.write(y0, band)
+    """A C-ordered .npy, axes YX or ZYX, in the map's own data type."""
+    with Sheet.new_npy(path, labels.shape, labels.dtype) as sheet:
+        for begin, band in labels.bands():
+            sheet.write(begin, band)
 
 
 def write_png(labels: LabelMap, path: Path) -> None:
-    """A grey PNG of 16 bits. Raises NotAcceptable when there are more than 65535 objects."""
-    if labels.array.dtype == np.uint32:
+    """A grey PNG of 16 bits. Raises NotAcceptable when there are more than 65535 objects, and for volumes."""
+    if len(labels.shape) > 2:
+        raise NotAcceptable(
+            f"The label map is a volume of {labels.shape[0]} slices, and a PNG holds one: say which with "
+            "`?z=`, or take ome-tiff, npy or zarr."
+        )
+    if labels.dtype == np.uint32:
         raise NotAcceptable(
             "The label map has more than 65535 objects, the most that a PNG of 16 bits can tell apart: take "
             "ome-tiff or npy."

@@ -1,8 +1,8 @@
-"""The label map in storage: an OME-Zarr (NGFF 0.5) image with one level."""
+"""The label map in storage: an OME-Zarr (NGFF 0.5) image, of a volume with smaller copies."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
 
 import numpy as np
 import zarr
@@ -14,38 +14,82 @@ from zarr.storage import ObjectStore as ZarrStore
 from zarr.storage import WrapperStore
 
 from emserve.storage import storage_errors
+from workers.images.label_levels import CHUNK, Level, Shape, levels
 
-CHUNK = 512
-_LEVEL = "0"
+__all__ = ["CHUNK", "LabelMap", "create_labels", "label_dtype", "open_labels"]
+
 _NGFF_VERSION = "0.5"
+Labels = NDArray[Any]  # uint8, uint16 or uint32
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """A stored label map: background 0, objects from 1 (or classes, of a semantic map)."""
+    """A stored label map, or a part of one: background 0, objects from 1 (or classes, of a semantic map)."""
 
     array: zarr.Array[Any]
-    """Y, X; uint8, uint16 or uint32. Reads and writes go to storage, by regions."""
-    pixel_size_nm: tuple[float, float] | None
-    """Of rows and columns."""
-    shown: NDArray[Any] | None = None
+    """(Y, X) or (Z, Y, X). Reads and writes go to storage, by regions."""
+    pixel_size_nm: tuple[float, ...] | None
+    """Along each of its axes."""
+    box: tuple[tuple[int, int], ...]
+    """The part of the array that is meant: where it begins and ends along each axis."""
+    is_slice: bool = False
+    """Whether it is one slice of a volume, as an image."""
+    copies: tuple[zarr.Array[Any], ...] = ()
+    """Of one that was created just now: its smaller copies, to be written too (`LabelWriter`)."""
+    shown: Labels | None = None
     """(n + 1,) what each label reads as, where not as itself: 0 for one that is left out."""
 
     @property
-    def shape(self) -> tuple[int, int]:
-        height, width = self.array.shape
-        return height, width
+    def shape(self) -> Shape:
+        sides = tuple(end - begin for begin, end in self.box)
+        return sides[1:] if self.is_slice else sides
 
-    def region(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
-        """Labels of rows y0 to y1 and columns x0 to x1, cut off at the map's edges."""
+    @property
+    def axes(self) -> str:
+        return "ZYX"[-len(self.shape) :]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.array.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def within(self, box: tuple[tuple[int, int], ...], is_slice: bool = False) -> Self:
+        """The part of it in `box`, which lies inside; `is_slice` of a box of one slice makes it an image."""
+        outer = zip(self.box, box, strict=True)
+        inner = tuple((whole[0] + begin, whole[0] + end) for whole, (begin, end) in outer)
+        size = self.pixel_size_nm[1:] if is_slice and self.pixel_size_nm else self.pixel_size_nm
+        return replace(self, box=inner, is_slice=is_slice, pixel_size_nm=size)
+
+    def region(self, y0: int, y1: int, x0: int, x1: int) -> Labels:
+        """Labels of rows y0 to y1 and columns x0 to x1 of an image, cut off at its edges."""
+        (top, bottom), (left, right) = self.box[-2:]
+        rows = slice(top + y0, min(top + y1, bottom))
+        columns = slice(left + x0, min(left + x1, right))
+        return self._read((*(begin for begin, _ in self.box[:-2]), rows, columns))
+
+    def bands(self, lines: int | None = None) -> Iterator[tuple[int, Labels]]:
+        """Bands of an image's rows or of a volume's slices from the first to the last, and where each begins:
+        `lines` at once, or as many as lie in a chunk."""
+        axis = 1 if self.is_slice else 0
+        begin, end = self.box[axis]
+        step = lines or self.array.chunks[axis]
+        place = begin
+        while place < end:
+            until = min(end, place + step if lines else (place // step + 1) * step)
+            index: list[int | slice] = [slice(*sides) for sides in self.box]
+            index[axis] = slice(place, until)
+            if self.is_slice:
+                index[0] = self.box[0][0]
+            yield place - begin, self._read(tuple(index))
+            place = until
+
+    def _read(self, index: tuple[int | slice, ...]) -> Labels:
         with storage_errors():
-            stored = cast("NDArray[Any]", self.array[y0:y1, x0:x1])
+            stored = cast("Labels", self.array[index])
         return stored if self.shown is None else self.shown[stored]
-
-    def bands(self, rows: int = CHUNK) -> Iterator[tuple[int, NDArray[Any]]]:
-        """First row and labels of each band of `rows` rows, from top to bottom."""
-        for y0 in range(0, self.shape[0], rows):
-            yield y0, self.region(y0, y0 + rows, 0, self.shape[1])
 
 
 class _Fenced(WrapperStore[ZarrStore[ObjectStore]]):
@@ -73,36 +117,41 @@ def label_dtype(largest: int) -> np.dtype[Any]:
 
 
 def create_labels(
-    store: ObjectStore,
-    prefix: str,
-    shape: tuple[int, int],
-    dtype: DTypeLike,
-    pixel_size_nm: tuple[float, float] | None,
+    store: ObjectStore, prefix: str, shape: Shape, dtype: DTypeLike, pixel_size_nm: tuple[float, ...] | None
 ) -> LabelMap:
-    """An empty (all background) label map of `shape` (Y, X) under `prefix`, to be written by regions."""
+    """An empty (all background) label map of `shape`, (Y, X) or (Z, Y, X), under `prefix`, to be written by
+    regions; the smaller copies of a volume are `LabelWriter`'s to write."""
+    planned = levels(shape, np.dtype(dtype).itemsize, pixel_size_nm)
+    attributes = _attributes(planned, pixel_size_nm)
     with storage_errors():
-        group = zarr.create_group(
-            _Fenced(store, prefix), path=prefix, overwrite=True, attributes=_attributes(pixel_size_nm)
-        )
-        array = group.create_array(
-            _LEVEL,
-            shape=shape,
-            dtype=dtype,
-            chunks=(min(CHUNK, shape[0]), min(CHUNK, shape[1])),
-            compressors=ZstdCodec(level=3),
-            dimension_names=("y", "x"),
-            fill_value=0,
-        )
-    return LabelMap(array, pixel_size_nm)
+        fenced = _Fenced(store, prefix)
+        group = zarr.create_group(fenced, path=prefix, overwrite=True, attributes=attributes)
+        arrays = [
+            group.create_array(
+                level.path,
+                shape=level.shape,
+                dtype=dtype,
+                chunks=level.chunks,
+                compressors=ZstdCodec(level=3),
+                dimension_names=("z", "y", "x")[-len(shape) :],
+                fill_value=0,
+            )
+            for level in planned
+        ]
+    return replace(_whole(arrays[0], pixel_size_nm), copies=tuple(arrays[1:]))
 
 
 def open_labels(store: ObjectStore, prefix: str) -> LabelMap:
     """A stored label map, for reading. Raises FileNotFoundError where there is none."""
     group = _stored_group(store, prefix)
-    array = None if group is None else group.get(_LEVEL)
+    array = None if group is None else group.get("0")
     if group is None or not isinstance(array, zarr.Array):
         raise FileNotFoundError(f"{prefix} holds no label map")
-    return LabelMap(array, _stored_pixel_size(cast("dict[str, Any]", group.attrs["ome"])))
+    return _whole(array, _stored_pixel_size(cast("dict[str, Any]", group.attrs["ome"])))
+
+
+def _whole(array: zarr.Array[Any], pixel_size_nm: tuple[float, ...] | None) -> LabelMap:
+    return LabelMap(array, pixel_size_nm, tuple((0, side) for side in array.shape))
 
 
 def _stored_group(store: ObjectStore, prefix: str) -> zarr.Group | None:
@@ -113,13 +162,19 @@ def _stored_group(store: ObjectStore, prefix: str) -> zarr.Group | None:
             return None
 
 
-def _attributes(pixel_size_nm: tuple[float, float] | None) -> dict[str, Any]:
+def _attributes(planned: list[Level], pixel_size_nm: tuple[float, ...] | None) -> dict[str, Any]:
     unit = {"unit": "nanometer"} if pixel_size_nm else {}
-    scale = {"type": "scale", "scale": [float(each) for each in pixel_size_nm or (1.0, 1.0)]}
+    size = pixel_size_nm or (1.0,) * len(planned[0].shape)
     multiscale = {
         "name": "labels",
-        "axes": [{"name": axis, "type": "space", **unit} for axis in "yx"],
-        "datasets": [{"path": _LEVEL, "coordinateTransformations": [scale]}],
+        "axes": [{"name": axis, "type": "space", **unit} for axis in "zyx"[-len(size) :]],
+        "datasets": [
+            {
+                "path": level.path,
+                "coordinateTransformations": [{"type": "scale", "scale": _scale(level, size)}],
+            }
+            for level in planned
+        ],
     }
     return {
         "ome": {
@@ -130,9 +185,12 @@ def _attributes(pixel_size_nm: tuple[float, float] | None) -> dict[str, Any]:
     }
 
 
-def _stored_pixel_size(ome: dict[str, Any]) -> tuple[float, float] | None:
+def _scale(level: Level, size: tuple[float, ...]) -> list[float]:
+    return [float(each) * step for each, step in zip(size, level.step, strict=True)]
+
+
+def _stored_pixel_size(ome: dict[str, Any]) -> tuple[float, ...] | None:
     (multiscale,) = ome["multiscales"]
     if any(axis.get("unit") != "nanometer" for axis in multiscale["axes"]):
         return None
-    height, width = multiscale["datasets"][0]["coordinateTransformations"][0]["scale"]
-    return height, width
+    return tuple(multiscale["datasets"][0]["coordinateTransformations"][0]["scale"])

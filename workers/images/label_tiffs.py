@@ -24,14 +24,14 @@ _UUID = str(uuid5(NAMESPACE_URL, "urn:emserve:labels"))
 
 
 def write_ome_tiff(labels: LabelMap, path: Path) -> None:
-    """Tiles of 512 x 512, zlib, axes YX, physical size in nm where it is known; a pyramid of subsampled
-    copies when a side is longer than 4096."""
-    steps = _pyramid_steps(labels.shape)
-    metadata: dict[str, Any] = {"axes": "YX", "Name": _NAME, "UUID": _UUID}
+    """Tiles of 512 x 512, zlib, axes YX or ZYX, physical size in nm where it is known; a pyramid of
+    subsampled copies when a side of the image, or of the slices, is longer than 4096."""
+    steps = _pyramid_steps(labels.shape[-2:])
+    metadata: dict[str, Any] = {"axes": labels.axes, "Name": _NAME, "UUID": _UUID}
     if labels.pixel_size_nm:
-        for axis, size in zip("YX", labels.pixel_size_nm, strict=True):
+        for axis, size in zip(labels.axes, labels.pixel_size_nm, strict=True):
             metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
-    big = labels.array.nbytes > 2**31
+    big = labels.nbytes > 2**31
     with tifffile.TiffWriter(path, ome=True, bigtiff=big) as writer:
         _write_level(writer, labels, 1, subifds=len(steps), metadata=metadata)
         for step in steps:
@@ -40,9 +40,9 @@ def write_ome_tiff(labels: LabelMap, path: Path) -> None:
 
 def _write_level(writer: tifffile.TiffWriter, labels: LabelMap, step: int, **options: Any) -> None:
     writer.write(
-        _tiles(labels, step),
-        shape=tuple(-(-side // step) for side in labels.shape),
-        dtype=labels.array.dtype,
+        _tiles(labels, step) if labels.axes == "YX" else _tiles_of_slices(labels, step),
+        shape=(*labels.shape[:-2], *(-(-side // step) for side in labels.shape[-2:])),
+        dtype=labels.dtype,
         tile=(_TILE, _TILE),
         photometric="minisblack",
         compression="zlib",
@@ -52,7 +52,7 @@ def _write_level(writer: tifffile.TiffWriter, labels: LabelMap, step: int, **opt
     )
 
 
-def _pyramid_steps(shape: tuple[int, int]) -> list[int]:
+def _pyramid_steps(shape: tuple[int, ...]) -> list[int]:
     """By how much each smaller copy is subsampled."""
     if max(shape) <= _LARGE_SIDE:
         return []
@@ -71,8 +71,21 @@ def _tiles(labels: LabelMap, step: int) -> Iterator[NDArray[Any]]:
             yield _tile(labels, y0, x0, step)
 
 
+def _tiles_of_slices(labels: LabelMap, step: int) -> Iterator[NDArray[Any]]:
+    """The same of a volume, slice after slice; a chunk's thickness of them is held."""
+    for _, slab in labels.bands():
+        for whole in slab:
+            plane = whole[::step, ::step]
+            for y0 in range(0, plane.shape[0], _TILE):
+                for x0 in range(0, plane.shape[1], _TILE):
+                    part = plane[y0 : y0 + _TILE, x0 : x0 + _TILE]
+                    tile = np.zeros((_TILE, _TILE), labels.dtype)
+                    tile[: part.shape[0], : part.shape[1]] = part
+                    yield tile
+
+
 def _tile(labels: LabelMap, y0: int, x0: int, step: int) -> NDArray[Any]:
-    tile = np.zeros((_TILE, _TILE), labels.array.dtype)
+    tile = np.zeros((_TILE, _TILE), labels.dtype)
     for row in range(0, _TILE, rows := max(1, _TILE // step)):  # a band of chunks at a time: little memory
         top = y0 + row * step
         part = labels.region(top, top + rows * step, x0, x0 + _TILE * step)[::step, ::step]
@@ -85,18 +98,20 @@ def write_imagej_tiff(labels: LabelMap, path: Path) -> None:
     NotAcceptable for what ImageJ has no room for."""
     _refuse_what_imagej_cannot_hold(labels)
     size = labels.pixel_size_nm
-    options: dict[str, Any] = {"metadata": {"axes": "YX"} | ({"unit": "nm"} if size else {})}
+    metadata: dict[str, Any] = {"axes": labels.axes}
+    options: dict[str, Any] = {"metadata": metadata}
     if size:
+        metadata |= {"unit": "nm"} | ({"spacing": size[0]} if labels.axes == "ZYX" else {})
         # x before y, pixels per unit
-        options["resolution"] = tuple(_rational(1 / each) for each in reversed(size))
+        options["resolution"] = tuple(_rational(1 / each) for each in reversed(size[-2:]))
         options["resolutionunit"] = "NONE"
-    dtype = labels.array.dtype.newbyteorder(">")
+    dtype = labels.dtype.newbyteorder(">")
     tifffile.imwrite(path, shape=labels.shape, dtype=dtype, imagej=True, byteorder=">", **options)
     with tifffile.TiffFile(path) as file:
-        (begin,) = file.pages.first.dataoffsets
+        begin = file.pages.first.dataoffsets[0]
     with Sheet(path, labels.shape, dtype, begin) as sheet:
-        for y0, band in labels.bands():
-            sheet.write(y0, band)
+        for place, band in labels.bands():
+            sheet.write(place, band)
 
 
 def _rational(value: float) -> tuple[int, int]:
@@ -105,13 +120,13 @@ def _rational(value: float) -> tuple[int, int]:
 
 
 def _refuse_what_imagej_cannot_hold(labels: LabelMap) -> None:
-    if labels.array.dtype == np.uint32:
+    if labels.dtype == np.uint32:
         raise NotAcceptable(
             "The label map has more than 65535 objects, the most that an ImageJ TIFF of 16 bits can tell "
             "apart: take ome-tiff or npy."
         )
-    if labels.array.nbytes > _IMAGEJ_BYTES:
+    if labels.nbytes > _IMAGEJ_BYTES:
         raise NotAcceptable(
-            f"The label map has {labels.array.nbytes} bytes and an ImageJ TIFF holds at most {_IMAGEJ_BYTES}"
+            f"The label map has {labels.nbytes} bytes and an ImageJ TIFF holds at most {_IMAGEJ_BYTES}"
             ": take ome-tiff or npy."
         )

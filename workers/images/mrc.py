@@ -1,4 +1,4 @@
-"""Reads MRC files (MRC2014): one plane, its first row in the file being row 0."""
+"""Reads MRC files (MRC2014): an image or a volume, its first row in the file being row 0."""
 
 import math
 import struct
@@ -21,7 +21,7 @@ _ORDERS: dict[int, Literal["<", ">"]] = {
     0x11: ">",
 }  # the stamp's first byte; of the others there are several habits
 # Of the header's words: size, mode; intervals; cell; largest value; extended header; IMOD's two.
-_LAYOUT = "4i12x2i4x2f32xf8xi56x2i"
+_LAYOUT = "4i12x3i3f28xf8xi56x2i"
 _IMOD_STAMP = 1146047817  # "IMOD"
 _IMOD_SIGNED_BYTES = 1
 _LARGEST_SIGNED_BYTE = 127
@@ -38,7 +38,7 @@ def is_mrc(start: bytes) -> bool:
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """What the header says that matters for one plane of grey values."""
+    """What the header says that matters for grey values."""
 
     order: Literal["<", ">"]
     """Little- or big-endian, as `struct` and numpy write it."""
@@ -46,9 +46,9 @@ class MrcHeader:
     rows: int
     sections: int
     mode: int
-    intervals_yx: tuple[int, int]
-    """Into how many pixels the cell is divided."""
-    cell_yx_angstrom: tuple[float, float]
+    intervals_zyx: tuple[int, int, int]
+    """Into how many voxels the cell is divided."""
+    cell_zyx_angstrom: tuple[float, float, float]
     largest_value: float
     """As the header says it; programs that do not know leave 0."""
     extended_bytes: int
@@ -71,8 +71,9 @@ class MrcHeader:
                 f"The MRC's machine stamp is {stamp}, which is neither little-endian (44 44) nor big-endian "
                 "(11 11): save the image again."
             )
-        nx, ny, nz, mode, mx, my, cell_x, cell_y, *rest = struct.unpack_from(order + _LAYOUT, value)
-        return cls(order, nx, ny, nz, mode, (my, mx), (cell_y, cell_x), *rest)
+        nx, ny, nz, mode, *rest = struct.unpack_from(order + _LAYOUT, value)
+        mx, my, mz, cell_x, cell_y, cell_z, *rest = rest
+        return cls(order, nx, ny, nz, mode, (mz, my, mx), (cell_z, cell_y, cell_x), *rest)
 
     @property
     def bytes_are_signed(self) -> bool:
@@ -99,19 +100,19 @@ class MrcHeader:
         return np.dtype(_DTYPES[self.mode]).newbyteorder(self.order)
 
     @property
-    def pixel_size_nm(self) -> tuple[float, float] | None:
-        """Height and width of a pixel; None where the cell is unknown.
+    def spacing_nm(self) -> dict[str, float]:
+        """How far voxels are apart along Z, Y and X, as far as the cell says it.
 
-        Exactly one angstrom is what programs write for want of a better one.
+        Exactly one angstrom is what programs write for want of a better one; so is one in Z alone.
         """
-        if min(self.intervals_yx) <= 0:
-            return None
-        height, width = (
-            side / intervals for side, intervals in zip(self.cell_yx_angstrom, self.intervals_yx, strict=True)
-        )
-        if not all(math.isfinite(side) and side > 0 for side in (height, width)) or height == width == 1:
-            return None
-        return height / _ANGSTROMS_PER_NM, width / _ANGSTROMS_PER_NM
+        sides = zip("ZYX", self.cell_zyx_angstrom, self.intervals_zyx, strict=True)
+        spacing = {axis: side / count for axis, side, count in sides if count > 0}
+        spacing = {axis: side for axis, side in spacing.items() if math.isfinite(side) and side > 0}
+        if spacing.get("Y") == spacing.get("X") == 1:
+            return {}
+        if spacing.get("Z") == 1:
+            del spacing["Z"]
+        return {axis: side / _ANGSTROMS_PER_NM for axis, side in spacing.items()}
 
 
 class MrcReader:
@@ -136,7 +137,7 @@ class MrcReader:
             shape=shape,
             axes="ZYX" if header.sections > 1 else "YX",
             dtype={"int8": "uint8", "float16": "float32"}.get(stored, stored),
-            pixel_size_nm=header.pixel_size_nm,
+            spacing_nm=header.spacing_nm,
         )
 
     def _check(self, sides: tuple[int, ...], size_bytes: int) -> None:

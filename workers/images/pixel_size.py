@@ -3,11 +3,9 @@
 import html
 import math
 import re
+from typing import Any
 
 from tifffile import TiffFile, TiffPage
-
-PixelSize = tuple[float, float]
-"""Height and width of a pixel in nanometres."""
 
 _NANOMETRES = {
     "pm": 1e-3,
@@ -32,29 +30,30 @@ _LARGEST_NM = 100_000.0
 # Resolutions of screens and printers, which programs write for want of a better one.
 _DOTS_PER_INCH = (72, 90, 96, 100, 120, 144, 150, 180, 200, 220, 240, 250, 254, 300, 350, 360, 400, 600, 1200)
 _PIXELS_ELEMENT = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
-_ATTRIBUTE = re.compile(r"\b(PhysicalSize[XY](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']")
+_ATTRIBUTE = re.compile(r"\b(PhysicalSize[XYZ](?:Unit)?)\s*=\s*[\"']([^\"']*)[\"']")
 
 
-def tiff_pixel_size(tiff: TiffFile) -> PixelSize | None:
-    """The pixel size in a TIFF's metadata (OME, ImageJ, then the plain tags), or None."""
+def tiff_spacing(tiff: TiffFile) -> dict[str, float]:
+    """How far pixels are apart in nanometres along Y and X, and slices along Z, as far as a TIFF's metadata
+    says it (OME, ImageJ, then the plain tags)."""
     page = tiff.pages.first
     if tiff.is_ome:
         return _from_ome(page.description)
     if tiff.is_imagej:
-        unit = str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "\u00b5")
+        metadata = tiff.imagej_metadata or {}
+        unit = str(metadata.get("unit", "")).replace("\\u00B5", "\u00b5")
         if unit in _NANOMETRES:
-            return _from_resolution(page, _NANOMETRES[unit])
+            return _from_resolution(page, _NANOMETRES[unit]) | _slices(metadata, _NANOMETRES[unit])
     unit_tag = page.tags.valueof("ResolutionUnit", 2)
     if unit_tag not in (2, 3):
-        return None
+        return {}
     return _unless_for_print(_from_resolution(page, _INCH_NM if unit_tag == 2 else _CENTIMETRE_NM))
 
 
-def _from_ome(description: str) -> PixelSize | None:
+def _from_ome(description: str) -> dict[str, float]:
     pixels = _PIXELS_ELEMENT.search(description)
     values = dict(_ATTRIBUTE.findall(pixels.group())) if pixels else {}
-    sizes = [_ome_length(values, axis) for axis in "YX"]
-    return _checked(*sizes)
+    return _usable({axis: _ome_length(values, axis) for axis in "ZYX"})
 
 
 def _ome_length(values: dict[str, str], axis: str) -> float | None:
@@ -65,8 +64,16 @@ def _ome_length(values: dict[str, str], axis: str) -> float | None:
         return None
 
 
-def _from_resolution(page: TiffPage, unit_nm: float) -> PixelSize | None:
-    return _checked(*(_per_pixel(page, f"{axis}Resolution", unit_nm) for axis in "YX"))
+def _slices(metadata: dict[str, Any], unit_nm: float) -> dict[str, float]:
+    """ImageJ's distance of slices; some programs write it negative."""
+    try:
+        return _usable({"Z": abs(float(metadata["spacing"])) * unit_nm})
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _from_resolution(page: TiffPage, unit_nm: float) -> dict[str, float]:
+    return _usable({axis: _per_pixel(page, f"{axis}Resolution", unit_nm) for axis in "YX"})
 
 
 def _per_pixel(page: TiffPage, tag: str, unit_nm: float) -> float | None:
@@ -77,17 +84,16 @@ def _per_pixel(page: TiffPage, tag: str, unit_nm: float) -> float | None:
         return None
 
 
-def _checked(height: float | None, width: float | None) -> PixelSize | None:
-    if height is None or width is None:
-        return None
-    usable = all(math.isfinite(each) and each > 0 for each in (height, width))
-    return (height, width) if usable else None
+def _usable(sizes: dict[str, float | None]) -> dict[str, float]:
+    return {
+        axis: size for axis, size in sizes.items() if size is not None and math.isfinite(size) and size > 0
+    }
 
 
-def _unless_for_print(size: PixelSize | None) -> PixelSize | None:
-    """`size`, unless it is one that says how large to show the image."""
-    if size is None or max(size) >= _LARGEST_NM:
-        return None
-    dots = [_INCH_NM / each for each in size]
+def _unless_for_print(sizes: dict[str, float]) -> dict[str, float]:
+    """`sizes`, unless they say how large to show the image."""
+    if len(sizes) < 2 or max(sizes.values()) >= _LARGEST_NM:
+        return {}
+    dots = [_INCH_NM / each for each in sizes.values()]
     for_print = all(any(math.isclose(each, dpi, rel_tol=5e-3) for dpi in _DOTS_PER_INCH) for each in dots)
-    return None if for_print else size
+    return {} if for_print else sizes

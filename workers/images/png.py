@@ -90,7 +90,7 @@ class PngReader:
             shape=(self._height, self._width) if samples == 1 else (self._height, self._width, samples),
             axes="YX" if samples == 1 else "YXS",
             dtype="uint8" if samples > 1 else dtype,
-            pixel_size_nm=None,  # its pHYs chunk says how large to print the image
+            # No spacing: its pHYs chunk says how large to print the image.
         )
 
     def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:

@@ -13,7 +13,7 @@ from workers.images.sheet import Sheet
 
 LONGEST_SIDE = 1024
 _SMALL_SIDE = 512  # images up to here are enlarged, so that outlines do not cover what they surround
-_FINE = 2  # colours are laid at this multiple of the preview's resolution, then averaged: smooth outlines
+FINE = 2  # colours are laid at this multiple of the preview's resolution, then averaged: smooth outlines
 _OUTLINE_PX = 2
 _FILL_OPACITY = 0.16
 _OUTLINE_OPACITY = 0.95
@@ -28,14 +28,20 @@ def write_preview(grey: Sheet, labels: LabelMap, path: Path) -> None:
     """A PNG of `grey` (Y, X) and `labels`, at most 1024 pixels a side."""
     shape = preview_shape(labels.shape)
     picture = stretched(shrunk(grey, shape))
+    fine = subsampled(labels, (shape[0] * FINE, shape[1] * FINE))
+    Image.fromarray(painted(picture, fine)).save(path, format="PNG")
+
+
+def painted(picture: NDArray[np.float32], fine: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """(H, W, 3) a picture (H, W) of 0 to 1 with objects over it, whose labels come at FINE times its
+    resolution."""
     rgb = np.repeat(picture[..., None], 3, axis=2)
-    fine = subsampled(labels, (shape[0] * _FINE, shape[1] * _FINE))
     colour, opacity = overlay(fine)
     blended = rgb * (1 - opacity[..., None]) + colour
-    Image.fromarray(np.rint(blended * 255).astype(np.uint8)).save(path, format="PNG")
+    return np.asarray(np.rint(blended * 255), dtype=np.uint8)
 
 
-def preview_shape(shape: tuple[int, int]) -> tuple[int, int]:
+def preview_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width of the preview: large images are shrunk, small ones enlarged by a whole number."""
     longest = max(shape)
     if longest <= _SMALL_SIDE:
@@ -73,7 +79,7 @@ def _means_of(band: NDArray[Any], step: int) -> NDArray[np.float32]:
 
 
 def stretched(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Grey values from 0 to 1; the darkest and the brightest half per cent are cut off."""
+    """Grey values from 0 to 1, of any shape; the darkest and the brightest half per cent are cut off."""
     low, high = np.percentile(picture, _PERCENTILES)
     if high <= low:
         return np.full(picture.shape, 0.5, np.float32)
@@ -94,7 +100,7 @@ def subsampled(labels: LabelMap, shape: tuple[int, int]) -> NDArray[np.uint32]:
 
 def overlay(labels: NDArray[np.uint32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Colour (RGB, times its opacity) and opacity of the objects, at the preview's resolution."""
-    outline = near_borders(labels, _OUTLINE_PX * _FINE)
+    outline = near_borders(labels, _OUTLINE_PX * FINE)
     opacity = np.where(outline, np.float32(_OUTLINE_OPACITY), np.float32(_FILL_OPACITY)) * (labels > 0)
     values, places = np.unique(labels, return_inverse=True)
     colour = colours(values)[places.reshape(labels.shape)] * opacity[..., None]
@@ -129,6 +135,6 @@ def colours(labels: NDArray[np.uint32]) -> NDArray[np.float32]:
 
 
 def _averaged(fine: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = fine.shape[0] // _FINE, fine.shape[1] // _FINE
-    blocks = fine.reshape(height, _FINE, width, _FINE, *fine.shape[2:])
+    height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
+    blocks = fine.reshape(height, FINE, width, FINE, *fine.shape[2:])
     return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)

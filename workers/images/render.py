@@ -14,17 +14,20 @@ from obstore.store import ObjectStore
 from emserve import storage
 from emserve.errors import HelperDied
 from emserve.ids import new_id
-from emserve.imaging import Render, RenderedFile, ResultFormat
+from emserve.imaging import Render, RenderedFile, RenderPart, ResultFormat
+from emserve.region import Region
 from emserve.scratch import scratch_folder
 from emserve.storage import storage_errors
 from workers.images.decode import decode
 from workers.images.label_files import write_npy, write_png
 from workers.images.label_map import LabelMap, open_labels
 from workers.images.label_tiffs import write_imagej_tiff, write_ome_tiff
+from workers.images.montage import write_montage
 from workers.images.objects_file import Columns, read_objects, write_csv, write_json
 from workers.images.preview import write_preview
 from workers.images.sheet import Sheet
 from workers.images.stored_file import open_stored
+from workers.images.stored_zip import write_zip
 
 
 @dataclass(frozen=True)
@@ -35,24 +38,38 @@ class Attempt:
     request: Render
 
     def labels(self) -> LabelMap:
-        prefix = storage.labels_prefix(self.request.job_id, self.request.execution_id)
-        try:
-            labels = open_labels(self.store, prefix)
-        except FileNotFoundError as error:
-            raise HelperDied(f"The label map ({prefix}) is not in storage.") from error
-        if self.request.class_id is None:
-            return labels
-        return replace(labels, shown=_only(self.objects()["label"], self._all_objects(), labels.array.dtype))
+        return stored_labels(self.store, self.request)
+
+    def montage(self) -> bytes:
+        key = storage.montage_key(self.request.job_id, self.request.execution_id)
+        value = storage.read(self.store, key)
+        if value is None:
+            raise HelperDied(f"The planes of the preview ({key}) are not in storage.")
+        return value
 
     def objects(self) -> Columns:
-        columns = self._all_objects()
+        columns = stored_objects(self.store, self.request)
         if self.request.class_id is None:
             return columns
         wanted = columns["class_id"] == self.request.class_id
         return {name: column[wanted] for name, column in columns.items()}
 
-    def _all_objects(self) -> Columns:
-        return read_objects(self.store, storage.objects_key(self.request.job_id, self.request.execution_id))
+
+def stored_labels(store: ObjectStore, request: Render | RenderPart) -> LabelMap:
+    """The label map of an attempt, or what it shows of one class."""
+    prefix = storage.labels_prefix(request.job_id, request.execution_id)
+    try:
+        labels = open_labels(store, prefix)
+    except FileNotFoundError as error:
+        raise HelperDied(f"The label map ({prefix}) is not in storage.") from error
+    if request.class_id is None:
+        return labels
+    return replace(labels, shown=_only(request.class_id, stored_objects(store, request), labels.dtype))
+
+
+def stored_objects(store: ObjectStore, request: Render | RenderPart) -> Columns:
+    """A row for each object of an attempt."""
+    return read_objects(store, storage.objects_key(request.job_id, request.execution_id))
 
 
 def render(store: ObjectStore, request: Render) -> RenderedFile:
@@ -62,7 +79,7 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     with scratch_folder(request.scratch_dir, f"render-{new_id()}") as folder:
         path = folder / request.format.filename
         _RENDERERS[request.format](Attempt(store, request), path)
-        rendered = _description(request, path)
+        rendered = _description(request.format, request.key, path)
         with storage_errors():
             obstore.put(store, request.key, path)
     with storage_errors():
@@ -70,22 +87,32 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
     return rendered
 
 
-def _only(wanted: NDArray[Any], columns: Columns, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """(n + 1,) the labels that are wanted as themselves, the others as background."""
+def _only(class_id: int, columns: Columns, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """(n + 1,) the labels of one class as themselves, the others as background."""
     shown = np.zeros(int(columns["label"].max(initial=0)) + 1, dtype)
+    wanted = columns["label"][columns["class_id"] == class_id]
     shown[wanted] = wanted
     return shown
 
 
-def _description(request: Render, path: Path) -> RenderedFile:
+def render_part(store: ObjectStore, request: RenderPart) -> RenderedFile:
+    """Writes the part to `request.out`; nothing is stored. Raises InvalidRequest for a part that is not
+    inside the map, NotAcceptable when the format cannot hold it."""
+    labels = stored_labels(store, request)
+    part = labels.within(request.region.box(labels.shape), is_slice=request.region.z is not None)
+    _OF_LABELS[request.format](part, request.out)
+    return _description(request.format, "", request.out)
+
+
+def _description(wanted: ResultFormat, key: str, path: Path) -> RenderedFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return RenderedFile(
-        key=request.key,
+        key=key,
         bytes=path.stat().st_size,
         sha256=sha256,
-        media_type=request.format.media_type,
-        extension=request.format.extension,
+        media_type=wanted.media_type,
+        extension=wanted.extension,
     )
 
 
@@ -100,21 +127,36 @@ def _csv(attempt: Attempt, path: Path) -> None:
 
 
 def _preview(attempt: Attempt, path: Path) -> None:
+    labels, z = attempt.labels(), attempt.request.z
+    if labels.axes == "ZYX" and z is None:
+        write_montage(attempt.montage(), path)
+        return
+    if z is not None:
+        labels = labels.within(Region(z=z).box(labels.shape), is_slice=True)
     with open_stored(attempt.store, storage.input_key(attempt.request.job_id)) as file:
-        decoded = decode(file, attempt.request.source, path.with_name("grey.npy"))
+        decoded = decode(file, attempt.request.source, path.with_name("grey.npy"), z)
     with Sheet.of_npy(decoded.path) as grey:
-        write_preview(grey, attempt.labels(), path)
+        write_preview(grey, labels, path)
 
 
-def _of_labels(write: Callable[[LabelMap, Path], None]) -> Callable[[Attempt, Path], None]:
-    return lambda attempt, path: write(attempt.labels(), path)
+def _zarr(attempt: Attempt, path: Path) -> None:
+    prefix = storage.labels_prefix(attempt.request.job_id, attempt.request.execution_id)
+    write_zip(attempt.store, prefix, path)
 
 
+def _labels(attempt: Attempt, path: Path) -> None:
+    _OF_LABELS[attempt.request.format](attempt.labels(), path)
+
+
+_OF_LABELS: dict[ResultFormat, Callable[[LabelMap, Path], None]] = {
+    ResultFormat.OME_TIFF: write_ome_tiff,
+    ResultFormat.TIFF: write_imagej_tiff,
+    ResultFormat.NPY: write_npy,
+    ResultFormat.PNG: write_png,
+}
 _RENDERERS: dict[ResultFormat, Callable[[Attempt, Path], None]] = {
-    ResultFormat.OME_TIFF: _of_labels(write_ome_tiff),
-    ResultFormat.TIFF: _of_labels(write_imagej_tiff),
-    ResultFormat.NPY: _of_labels(write_npy),
-    ResultFormat.PNG: _of_labels(write_png),
+    **dict.fromkeys(_OF_LABELS, _labels),
+    ResultFormat.ZARR: _zarr,
     ResultFormat.JSON: _json,
     ResultFormat.CSV: _csv,
     ResultFormat.PREVIEW: _preview,

@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from workers.images.transfer import transfer
+
 
 class Sheet:
     """An array in a file, its first axis being rows.
@@ -49,18 +51,19 @@ class Sheet:
         """Rows y0 to y1 - 1, cut off at the last."""
         y1 = min(y1, self.shape[0])
         rows = np.empty((max(0, y1 - y0), *self.shape[1:]), self.dtype)
-        self._transfer(os.preadv, rows, self._begin + y0 * self._row_bytes)
+        transfer(os.preadv, self._fd, rows, self._begin + y0 * self._row_bytes)
         return rows
 
     def write(self, y0: int, rows: NDArray[Any]) -> None:
         """Rows from y0 on; what was never written reads as zeros."""
-        self._transfer(os.pwritev, np.ascontiguousarray(rows, self.dtype), self._begin + y0 * self._row_bytes)
+        whole = np.ascontiguousarray(rows, self.dtype)
+        transfer(os.pwritev, self._fd, whole, self._begin + y0 * self._row_bytes)
 
     def write_columns(self, x0: int, columns: NDArray[Any]) -> None:
         """Columns from x0 on of an array of two axes; `columns` has one of them in each of its rows."""
         begin = self._begin + x0 * self.dtype.itemsize
         for y, part in enumerate(np.ascontiguousarray(columns.T, self.dtype)):
-            self._transfer(os.pwritev, part, begin + y * self._row_bytes)
+            transfer(os.pwritev, self._fd, part, begin + y * self._row_bytes)
 
     def reserve(self) -> Self:
         """Gives the file its full size, so that rows that were never written can be read."""
@@ -75,11 +78,3 @@ class Sheet:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _transfer(self, call: Any, rows: NDArray[Any], position: int) -> None:  # os.preadv or os.pwritev
-        bytes_left = rows.reshape(-1).view(np.uint8).data
-        while len(bytes_left):
-            done = call(self._fd, [bytes_left], position)
-            if done == 0:
-                raise EOFError(f"the file ends at byte {position}")
-            bytes_left, position = bytes_left[done:], position + done

@@ -10,7 +10,7 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.grey import FoundImage, GreyImage
-from workers.images.pixel_size import tiff_pixel_size
+from workers.images.pixel_size import tiff_spacing
 from workers.images.raw import RawArray
 from workers.images.tiff_page import PagePixels
 from workers.images.tiff_structure import CUT_OFF, MANY_PAGES, MIXED, count_pages
@@ -32,6 +32,7 @@ _OTHER_LAYOUTS = (
 )  # fmt: skip
 _PADDED_TILE_PIXELS = 1 << 24
 _COLOURS = 3
+_FEW = 5
 
 
 class TiffReader:
@@ -53,6 +54,7 @@ class TiffReader:
         self._shape = tuple(side for _, side in kept)
         self.found = self._find()
         self._check_compression()
+        self._check_order()
         self._check_data()
 
     def _only_series(self) -> TiffPageSeries:
@@ -65,8 +67,14 @@ class TiffReader:
         more = [each for each in others if not (each.keyframe.is_reduced or each.keyframe.is_mask)]
         if more:
             raise UnsuitableImage(
-                f"The TIFF holds {1 + len(more)} images of different kinds ({self._pages} pages), and this "
-                "server takes single 2D images: save the one that is meant as a file of its own."
+                f"The TIFF holds {1 + len(more)} images of different kinds ({self._pages} pages): "
+                f"{_shown(first)} and {_shown(more[0])}, to name two. Slices of a volume have the same size "
+                "and data type; save the image or the volume that is meant as a file of its own."
+            )
+        if any(page is None for page in first.pages):
+            raise UnreadableImage(
+                f"The OME-TIFF speaks of {len(first.pages)} planes and lacks {_missing(first)}: it is one of "
+                "a set of files, or was cut off. Save all planes in one file."
             )
         return first
 
@@ -77,6 +85,17 @@ class TiffReader:
             raise UnsuitableImage(
                 f"The TIFF is compressed with {getattr(compression, 'name', int(compression))}; this server "
                 f"takes {accepted}. Save it with one of these."
+            )
+
+    def _check_order(self) -> None:
+        """Slices can be decoded one by one."""
+        if self._series.dataoffset is not None:
+            return
+        split = self._page_axes(self._axes) or 0
+        if any(axis not in "YXCS" for axis in self._axes[split:]):
+            raise UnsuitableImage(
+                "The TIFF has several slices in a page, compressed together: save the volume with a page for "
+                "each slice."
             )
 
     def _check_data(self) -> None:
@@ -122,7 +141,7 @@ class TiffReader:
         shape, axes, dtype = self._shape, self._axes, self._dtype()
         if self._is_palette:
             shape, axes, dtype = (*shape, _COLOURS), axes + "S", "uint8"
-        return FoundImage("tiff", shape, axes, dtype, tiff_pixel_size(self._tiff))
+        return FoundImage("tiff", shape, axes, dtype, tiff_spacing(self._tiff))
 
     def _dtype(self) -> str:
         dtype = self._page.dtype
@@ -156,8 +175,8 @@ class TiffReader:
         place = [image.index[axis] for axis in axes[:split]]
         number = int(np.ravel_multi_index(place, self._shape[:split])) if place else 0
         page = self._series.pages[number]
-        if page is None:
-            raise UnreadableImage(f"The TIFF lacks the page of channel {number}.")
+        if page is None:  # which was looked at when the file was opened
+            raise ValueError(number)
         return PagePixels(self._file, page, self._shape[split:], axes[split:]).bands(image)
 
     def _page_axes(self, axes: str) -> int | None:
@@ -171,6 +190,17 @@ class TiffReader:
         """Grey value of each palette entry in a channel (red, green, blue)."""
         colours = np.asarray(self._page.colormap, dtype=np.uint16)
         return np.asarray(colours[channel] >> (8 if colours.max() > 255 else 0), dtype=np.uint8)
+
+
+def _shown(series: TiffPageSeries) -> str:
+    return f"{' x '.join(str(side) for side in series.shape)} {series.dtype}"
+
+
+def _missing(series: TiffPageSeries) -> str:
+    """The numbers of the first few planes that are not there."""
+    numbers = [str(number) for number, page in enumerate(series.pages) if page is None]
+    more = f" and {len(numbers) - _FEW} more" if len(numbers) > _FEW else ""
+    return ", ".join(numbers[:_FEW]) + more
 
 
 def _inverted(plane: NDArray[Any]) -> NDArray[Any]:

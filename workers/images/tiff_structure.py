@@ -11,8 +11,8 @@ MANY_PAGES = 100
 """Up to which number unlike pages are looked at one by one; that takes half a millisecond a page, and more
 the more kinds there are."""
 MIXED = (
-    "The TIFF's {pages} pages are of different kinds, and this server takes one image: save the one that is "
-    "meant as a file of its own."
+    "The TIFF's {pages} pages are of different kinds. Slices of a volume have the same size, data type and "
+    "compression; save the image or the volume that is meant as a file of its own."
 )
 CUT_OFF = "The TIFF points to data beyond its end; it was cut off: send the whole file."
 _MAX_TAGS = 4096  # tifffile reads no more of a page

@@ -1,6 +1,6 @@
 """The network's maps of a whole image, however large: tiles are inferred in batches and blended."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,8 @@ class Maps:
     """Pixels of the network's input per grid point of `heat` and `offsets`."""
     downsampling: int
     """Pixels of the image per pixel of the network's input."""
+    probabilities: Sheet | None = None
+    """(H, C, W) float32 probability of each of several classes, where it is wanted."""
 
     @property
     def scale(self) -> int:
@@ -58,28 +60,37 @@ class Look:
     cut: Cut
     batch: int = 1
     """Tiles inferred at once."""
+    probabilities: bool = False
+    """Whether the probabilities are wanted beside the classes, if there are several."""
 
 
-def infer(image: Rows, look: Look, engine: Engine, workspace: Workspace, on_tile: OnTile) -> Maps:
-    """The maps of `image` (H, W).
+def infer(
+    images: Sequence[Rows], look: Look, engine: Engine, workspace: Workspace, on_tile: OnTile
+) -> list[Maps]:
+    """The maps of images (H, W) of the same shape and data type; tiles of several share a batch.
 
     Raises OutOfMemory where a batch of tiles is too much for the device.
     """
-    small = Shrunk(image, look.downsampling)
-    rows, columns = look.cut.axis(small.shape[0]), look.cut.axis(small.shape[1])
-    writer = _Writer(image.shape, look, (rows, columns), workspace)
-    total, done = len(rows.starts) * len(columns.starts), 0
+    small = [Shrunk(image, look.downsampling) for image in images]
+    rows, columns = look.cut.axis(small[0].shape[0]), look.cut.axis(small[0].shape[1])
+    shape = images[0].shape
+    writers = [_Writer(shape, look, (rows, columns), workspace, str(n)) for n in range(len(images))]
+    tiles = [(n, x) for n in range(len(images)) for x in columns.starts]  # of one row of tiles
+    total, done = len(rows.starts) * len(tiles), 0
     on_tile(0, total)
     for index, y in enumerate(rows.starts):
-        band = small.read(y, y + rows.size)
-        for batch in _batches(columns.starts, look.batch):
-            tiles = np.stack([_tile(band[:, x : x + columns.size], look, (rows, columns)) for x in batch])
-            places = [Place(y, x, rows.length, columns.length) for x in batch]
-            writer.add(index, batch, engine.predict(tiles, look.downsampling, look.fine_boundaries, places))
+        bands = [each.read(y, y + rows.size) for each in small]
+        for batch in _batches(tiles, look.batch):
+            greys = [_tile(bands[n][:, x : x + columns.size], look, (rows, columns)) for n, x in batch]
+            places = [Place(y, x, rows.length, columns.length) for _, x in batch]
+            heads = engine.predict(np.stack(greys), look.downsampling, look.fine_boundaries, places)
+            for member, (n, x) in enumerate(batch):
+                writers[n].add(index, x, heads, member)
             done += len(batch)
             on_tile(done, total)
-        writer.flush(rows.starts[index + 1] if index + 1 < len(rows.starts) else rows.length)
-    return writer.maps
+        for writer in writers:
+            writer.flush(rows.starts[index + 1] if index + 1 < len(rows.starts) else rows.length)
+    return [writer.maps for writer in writers]
 
 
 def _tile(grey: GreyImage, look: Look, axes: tuple[Axis, Axis]) -> Floats:
@@ -89,27 +100,28 @@ def _tile(grey: GreyImage, look: Look, axes: tuple[Axis, Axis]) -> Floats:
     return tile
 
 
-def _batches(starts: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]]:
-    for begin in range(0, len(starts), size):
-        yield starts[begin : begin + size]
+def _batches(tiles: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    for begin in range(0, len(tiles), size):
+        yield tiles[begin : begin + size]
 
 
 class _Writer:
     """Blends tiles and writes the rows that are complete."""
 
     def __init__(
-        self, shape: tuple[int, ...], look: Look, axes: tuple[Axis, Axis], workspace: Workspace
+        self, shape: tuple[int, ...], look: Look, axes: tuple[Axis, Axis], workspace: Workspace, name: str
     ) -> None:
         self._look = look
+        self._workspace, self._name = workspace, name
         self._axes = axes
         self._shape = shape
         self._weights = axes[0].weights(), axes[1].weights()
         step = 1 if look.fine_boundaries else COARSE_STEP
         grid = (axes[0].length // step, axes[1].length // step) if look.instances else (0, 0)
         self.maps = Maps(
-            classes=workspace.sheet("classes", shape, np.uint8),
-            heat=workspace.sheet("heat", grid, np.float32),
-            offsets=workspace.sheet("offsets", (grid[0], 2, grid[1]), np.float32),
+            classes=workspace.sheet(f"classes-{name}", shape, np.uint8),
+            heat=workspace.sheet(f"heat-{name}", grid, np.float32),
+            offsets=workspace.sheet(f"offsets-{name}", (grid[0], 2, grid[1]), np.float32),
             step=step,
             downsampling=look.downsampling,
         )
@@ -117,20 +129,27 @@ class _Writer:
         self._instance = Blend(3, axes[0].size // step if look.instances else 0, grid[1])
         self._written = 0  # rows of the network's input
 
-    def add(self, row: int, columns: tuple[int, ...], heads: Heads2D) -> None:
-        """The maps of a batch of tiles: of tile row number `row`, at these x."""
+    def add(self, row: int, x: int, heads: Heads2D, member: int) -> None:
+        """The maps of a tile, a member of a batch: of tile row number `row`, at this x."""
         factor, step = self._look.downsampling, self.maps.step
         if self._semantic is None:
-            height = self._axes[0].size * factor
-            self._semantic = Blend(heads.semantic.shape[1], height, self._shape[1])
+            self._semantic = self._begin(heads.semantic.shape[1])
         y, by_row = self._axes[0].starts[row], self._weights[0][row]
-        for index, x in enumerate(columns):
-            by_column = self._weights[1][self._axes[1].starts.index(x)]
-            fine = by_row.repeat(factor), by_column.repeat(factor)
-            self._semantic.add((y * factor, x * factor), heads.semantic[index], fine)
-            if self._look.instances:
-                pair = np.concatenate([heads.centres[index], heads.offsets[index]])  # (3, h, w)
-                self._instance.add((y // step, x // step), pair, (by_row[::step], by_column[::step]))
+        by_column = self._weights[1][self._axes[1].starts.index(x)]
+        fine = by_row.repeat(factor), by_column.repeat(factor)
+        self._semantic.add((y * factor, x * factor), heads.semantic[member], fine)
+        if self._look.instances:
+            pair = np.concatenate([heads.centres[member], heads.offsets[member]])  # (3, h, w)
+            self._instance.add((y // step, x // step), pair, (by_row[::step], by_column[::step]))
+
+    def _begin(self, channels: int) -> Blend:
+        height, width = self._shape
+        if self._look.probabilities and channels > 1:
+            sheet = self._workspace.sheet(
+                f"probabilities-{self._name}", (height, channels, width), np.float32
+            )
+            self.maps = replace(self.maps, probabilities=sheet)
+        return Blend(channels, self._axes[0].size * self._look.downsampling, width)
 
     def flush(self, until: int) -> None:
         """Writes the rows of the network's input before `until`, which no later tile reaches."""
@@ -140,6 +159,8 @@ class _Writer:
             for y0 in range(self._written * factor, last, _ROWS_AT_ONCE):
                 semantic = self._semantic.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
                 self.maps.classes.write(y0, harden(semantic, self._look.confidence_thr))
+                if self.maps.probabilities is not None:
+                    self.maps.probabilities.write(y0, semantic.transpose(1, 0, 2))
             self._semantic.drop(until * factor)
         if self._look.instances:
             first, last = self._written // step, until // step
@@ -151,30 +172,22 @@ class _Writer:
         self._written = until
 
 
-@dataclass(frozen=True)
-class Relief:
-    """What was given up because the device has too little memory."""
-
-    tile: int
-    batch: int
-
-
 def infer_within_memory(
-    image: Rows, look: Look, engine: Engine, workspace: Workspace, on_tile: OnTile
-) -> tuple[Maps, Relief | None]:
-    """As `infer`; where memory runs out the batch is halved, then the tile, down to the smallest of each."""
-    given_up = False
+    images: Sequence[Rows], look: Look, engine: Engine, workspace: Workspace, on_tile: OnTile
+) -> tuple[list[Maps], Look]:
+    """As `infer`; where memory runs out the batch is halved, then the tile, down to the smallest of each.
+
+    Returns also the look that the device had memory for.
+    """
     while True:
         try:
-            maps = infer(image, look, engine, workspace, on_tile)
+            return infer(images, look, engine, workspace, on_tile), look
         except OutOfMemory:
-            smaller = _smaller(look, image)
+            smaller = _smaller(look, images[0])
             if smaller is None:
                 raise
-            look, given_up = smaller, True
+            look = smaller
             engine.release()
-            continue
-        return maps, Relief(look.cut.side, look.batch) if given_up else None
 
 
 def _smaller(look: Look, image: Rows) -> Look | None:

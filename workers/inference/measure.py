@@ -67,7 +67,7 @@ def measure(merged: Merged, scene: Scene) -> ObjectTable:
     columns = {
         "label": np.arange(n + 1),
         "class_id": merged.class_ids.astype(np.int64),
-        "class_name": _names(merged.class_ids, scene.class_names),
+        "class_name": class_names_of(merged.class_ids, scene.class_names),
         "area_px": sums.area,
         "area_nm2": sums.area * (np.nan if size is None else size[0] * size[1]),
         "bbox_y0_px": boxes.y0,
@@ -83,7 +83,7 @@ def measure(merged: Merged, scene: Scene) -> ObjectTable:
     return ObjectTable({name: column[present] for name, column in columns.items()})
 
 
-def _names(class_ids: npt.NDArray[np.uint8], names: dict[int, str]) -> Column:
+def class_names_of(class_ids: npt.NDArray[np.uint8], names: dict[int, str]) -> Column:
     table = np.array([names.get(class_id, str(class_id)) for class_id in range(256)], dtype=np.str_)
     return np.asarray(table[class_ids])
 
@@ -112,8 +112,8 @@ class _Sums:
         sum_x = length * (2 * x + length - 1) / 2
         sum_xx = _squares(x + length) - _squares(x.astype(np.float64))
         for row, each in enumerate((y * length, sum_x, y * y * length, sum_xx, y * sum_x)):
-            _tally(self._places[row], runs.label, each)
-        _tally(self.area, runs.label, runs.length)
+            tally(self._places[row], runs.label, each)
+        tally(self.area, runs.label, runs.length)
 
     def _add_greys(self, label: Integers, length: Integers, begins: Integers, values: Column) -> None:
         ground = self._ground[label]
@@ -126,7 +126,7 @@ class _Sums:
             squares += level * (level * length - 2 * sums)
             sums -= level * length
         for row, each in enumerate((sums, squares)):
-            _tally(self._greys[row], label, each)
+            tally(self._greys[row], label, each)
 
     def _meet_new(self, runs: Runs, values: Column, begins: Integers) -> None:
         labels, first = np.unique(runs.label, return_index=True)
@@ -159,7 +159,7 @@ class _Sums:
         return {"grey_mean": self._ground + mean, "grey_sd": np.sqrt(variance)}
 
 
-def _tally(totals: Column, labels: Column, amounts: Column) -> None:
+def tally(totals: Column, labels: Column, amounts: Column) -> None:
     """Adds each amount to its label's total (n + 1,)."""
     if len(labels) == 0:
         return
@@ -208,7 +208,7 @@ class _Outlines:
         for side in (differ, differ + step):
             labels = flat[side]
             labels = labels[labels > 0]
-            _tally(self._crossings[direction], labels, np.ones(len(labels)))
+            tally(self._crossings[direction], labels, np.ones(len(labels)))
 
     def columns(self, area: Integers, pixel_size_nm: tuple[float, float] | None) -> dict[str, Column]:
         """Perimeters by Crofton's formula, and circularity 4 pi A / P^2, which is not cut off at 1."""

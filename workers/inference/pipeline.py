@@ -13,7 +13,7 @@ from workers.inference.centres import find_centres
 from workers.inference.engine import Engine
 from workers.inference.grouping import Grouping
 from workers.inference.holes import fill_holes
-from workers.inference.maps import SMALLEST_TILE, Look, Maps, Relief, infer_within_memory
+from workers.inference.maps import SMALLEST_TILE, Look, Maps, infer_within_memory
 from workers.inference.measure import ObjectTable, Scene, measure
 from workers.inference.merge import Classes, Kinds, Labels, Merged, merge, merge_semantic
 from workers.inference.preprocess import GreyValues, choose_levels, look
@@ -75,9 +75,10 @@ def segment(
     params = request.params
     image = BlackAndWhite(request.image) if request.image.dtype == np.bool_ else request.image
     values = look(image)
-    maps, relief = infer_within_memory(
-        image,
-        _look(request, image, values, engine),
+    wanted = choose_look(request, image, values, engine)
+    (maps,), taken = infer_within_memory(
+        [image],
+        wanted,
         engine,
         workspace,
         lambda done, total: on_progress(Stage.INFER, done, total, "tiles"),
@@ -90,10 +91,11 @@ def segment(
     if (params.min_size or params.min_extent) and not params.semantic_only:
         labels, objects = drop_small(labels, objects, params)
     on_progress(Stage.GROUP, 1, 1, "images")
-    return Segmentation(labels, objects, _warnings(request, values, relief))
+    return Segmentation(labels, objects, _warnings(request, values, None if taken is wanted else taken))
 
 
-def _look(request: Request2D, image: Rows, values: GreyValues, engine: Engine) -> Look:
+def choose_look(request: Request2D, image: Rows, values: GreyValues, engine: Engine) -> Look:
+    """How the network is shown `image`, the request's or what stands for it."""
     params, card = request.params, request.card
     return Look(
         norms=card.norms,
@@ -142,7 +144,7 @@ def find_objects(
         return ids.repeat(scale, axis=0).repeat(scale, axis=1)[: band.shape[0], : band.shape[1]]
 
     merged = merge(maps.classes, centres_of, kinds, workspace, maps.scale)
-    return merged, np.concatenate([none, _heights(maps, centres)])
+    return merged, np.concatenate([none, peak_heights(maps, centres)])
 
 
 def _shrunk(mask: Mask, scale: int, columns: int) -> Mask:
@@ -155,7 +157,7 @@ def _shrunk(mask: Mask, scale: int, columns: int) -> Mask:
     return np.asarray(np.logical_or.reduce([by_row[:, column::scale] for column in range(scale)]))
 
 
-def _heights(maps: Maps, centres: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+def peak_heights(maps: Maps, centres: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     """(K,) value of the heat map at each centre."""
     heights = np.zeros(len(centres), np.float32)
     rows, begins = np.unique(centres[:, 0], return_index=True)  # centres are in row-major order
@@ -170,21 +172,27 @@ def drop_small(labels: Merged, objects: ObjectTable, params: Parameters) -> tupl
     columns = objects.columns
     height = columns["bbox_y1_px"] - columns["bbox_y0_px"]
     width = columns["bbox_x1_px"] - columns["bbox_x0_px"]
-    large = (columns["area_px"] >= params.min_size) & (np.minimum(height, width) >= params.min_extent)
+    large = columns["area_px"] >= (params.min_size or 0)
+    large &= np.minimum(height, width) >= (params.min_extent or 0)
     wanted = np.zeros(labels.count + 1, np.bool_)
     wanted[columns["label"][large]] = True
     kept = {name: column[large] for name, column in columns.items()}
     return labels.keep(wanted), ObjectTable({**kept, "label": np.arange(1, int(large.sum()) + 1)})
 
 
-def _warnings(request: Request2D, values: GreyValues, relief: Relief | None) -> tuple[JobWarning, ...]:
+def _warnings(request: Request2D, values: GreyValues, smaller: Look | None) -> tuple[JobWarning, ...]:
     warnings = []
     if request.params.intensity_range == "dtype" and values.uses_little(request.image.dtype):
         warnings.append(LOW_DYNAMIC_RANGE)
-    if relief is not None:
-        detail = (
-            f"The device ran out of memory, so the image was inferred in tiles of {relief.tile} pixels, "
-            f"{relief.batch} at once. Objects may differ slightly from those of larger tiles."
-        )
-        warnings.append(JobWarning(code="low-device-memory", detail=detail))
+    if smaller is not None:
+        warnings.append(low_device_memory(smaller, "image"))
     return tuple(warnings)
+
+
+def low_device_memory(look: Look, what: str) -> JobWarning:
+    """Says how an image or a volume was inferred because the device has little memory."""
+    detail = (
+        f"The device ran out of memory, so the {what} was inferred in tiles of {look.cut.side} pixels, "
+        f"{look.batch} at once. Objects may differ slightly from those of larger tiles."
+    )
+    return JobWarning(code="low-device-memory", detail=detail)

@@ -58,32 +58,48 @@ class GreyValues:
 def look(image: Rows) -> GreyValues:
     """Reads every pixel once. Raises ImageValues where a float image holds NaN or infinity."""
     height, width = image.shape
-    lowest, highest = np.inf, -np.inf
-    counts = np.zeros(1 << 16, np.int64)
-    samples: list[GreyImage] = []
-    thinning = max(1, height * width // _SAMPLES)
+    census = Census(image.dtype, height * width)
     for y0, y1 in bands(height, max(1, _BAND_PIXELS // width)):
-        band = image.read(y0, y1)
+        census.add(image.read(y0, y1), y0)
+    return census.values()
+
+
+class Census:
+    """Counts grey values, part by part."""
+
+    def __init__(self, dtype: np.dtype[Any], pixels: int) -> None:
+        """Of so many pixels in all."""
+        self._dtype = dtype
+        self._thinning = max(1, pixels // _SAMPLES)
+        self._counts = np.zeros(1 << 16, np.int64)
+        self._samples: list[GreyImage] = []
+        self._lowest, self._highest = np.inf, -np.inf
+
+    def add(self, band: GreyImage, y0: int, where: str = "") -> None:
+        """A part (rows, W) that begins at row `y0`. Raises ImageValues, naming the place, and `where`."""
         if band.dtype.kind == "f":
-            _check_values(band, y0)
-            samples.append(band.ravel()[::thinning])
+            _check_values(band, y0, where)
+            self._samples.append(band.ravel()[:: self._thinning])
         else:
-            counts += np.bincount(_shifted(band).ravel(), minlength=len(counts))
-        lowest, highest = min(lowest, float(band.min())), max(highest, float(band.max()))
-    if samples:
-        low, high = np.percentile(np.concatenate(samples), _PERCENTILES)
-    else:
-        low, high = _percentiles(counts) + _lowest(image.dtype)
-    return GreyValues(lowest, highest, (float(low), float(high)))
+            self._counts += np.bincount(_shifted(band).ravel(), minlength=len(self._counts))
+        self._lowest = min(self._lowest, float(band.min()))
+        self._highest = max(self._highest, float(band.max()))
+
+    def values(self) -> GreyValues:
+        if self._samples:
+            low, high = np.percentile(np.concatenate(self._samples), _PERCENTILES)
+        else:
+            low, high = _percentiles(self._counts) + _lowest(self._dtype)
+        return GreyValues(self._lowest, self._highest, (float(low), float(high)))
 
 
-def _check_values(band: GreyImage, y0: int) -> None:
+def _check_values(band: GreyImage, y0: int, where: str) -> None:
     finite = np.isfinite(band)
     if not finite.all():
         y, x = np.argwhere(~finite)[0]
         raise ImageValues(
-            f"The image holds values that are NaN or infinite, the first at row {y0 + y}, column {x}. "
-            "Give such pixels grey values and submit the image again."
+            f"There are values that are NaN or infinite, the first at {where}row {y0 + y}, column {x}. "
+            "Give such pixels grey values and submit the file again."
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.images.sheet import Sheet
+from workers.inference.spool import Spool
 
 Array = npt.NDArray[Any]  # of whatever data type the rows have
 
@@ -50,29 +51,51 @@ class BlackAndWhite:
 
 
 class Workspace:
-    """A folder for sheets that last as long as one image is worked on."""
+    """A folder for files that last as long as one image or volume is worked on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._sheets: list[Sheet] = []
+        self._open: dict[str, Sheet | Spool] = {}
 
     def sheet(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Sheet:
         """An empty sheet, all zeros; one of the same name is replaced."""
-        path = self._folder / f"{name}.sheet"
-        path.unlink(missing_ok=True)
+        path = self._free(f"{name}.sheet")
         sheet = Sheet(path, shape, dtype).reserve()
-        self._sheets.append(sheet)
+        self._open[path.name] = sheet
         return sheet
+
+    def spool(self, name: str, dtype: npt.DTypeLike) -> Spool:
+        """An empty spool; one of the same name is replaced."""
+        path = self._free(f"{name}.spool")
+        spool = Spool(path, dtype)
+        self._open[path.name] = spool
+        return spool
 
     def open_npy(self, path: Path) -> Sheet:
         sheet = Sheet.of_npy(path)
-        self._sheets.append(sheet)
+        self._open[str(path)] = sheet
         return sheet
 
+    def remove(self, spool: Spool) -> None:
+        """Closes a spool and gives its room on the disk back."""
+        for name, each in self._open.items():
+            if each is spool:
+                del self._open[name]
+                spool.close()
+                return
+
     def close(self) -> None:
-        """Closes every sheet; the folder stays with whoever made it."""
-        while self._sheets:
-            self._sheets.pop().close()
+        """Closes every file; the folder stays with whoever made it."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _free(self, name: str) -> Path:
+        """The path of a file of this name, which is closed and removed if it is there."""
+        if name in self._open:
+            self._open.pop(name).close()
+        path = self._folder / name
+        path.unlink(missing_ok=True)
+        return path
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import socket
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,24 @@ def test_an_array_is_sent_as_a_tiff_of_its_type(dtype: str) -> None:
     np.testing.assert_array_equal(arrived, image[:, ::-1])
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 5), (7,), (0, 5)])
+def test_an_array_of_three_axes_is_sent_as_slices_and_a_folder_as_a_zip(tmp_path: Path) -> None:
+    volume = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+    folder = tmp_path / "cell"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner" / "1.png").write_bytes(b"one")
+    replies = [json_reply(make_job(JobStatus.QUEUED), 202)] * 2
+    with far_side(*replies) as side, Client(side.url) as client:
+        client.submit(volume, "mitonet")
+        client.submit(folder, "mitonet")
+    with tifffile.TiffFile(io.BytesIO(side.asked[0].body)) as file:
+        assert file.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(file.asarray(), volume)
+    with zipfile.ZipFile(io.BytesIO(side.asked[1].body)) as archive:
+        assert (archive.namelist(), archive.read("inner/1.png")) == (["inner/1.png"], b"one")
+    assert side.asked[1].query["filename"] == "cell.zip"
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (0, 5), (40, 50, 3)])
 def test_an_array_that_is_no_grey_image_is_not_sent(shape: tuple[int, ...]) -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(UnusableImage, match=r"\(H, W\)"):
         client.submit(np.zeros(shape, np.uint8), "mitonet")

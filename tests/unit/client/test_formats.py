@@ -14,6 +14,7 @@ from emserve.client.formats import Part, format_of
         ("labels", "CELL.TIFF", "ome-tiff"),
         ("labels", "cell.npy", "npy"),
         ("labels", "a.b/cell.png", "png"),
+        ("labels", "cell.zarr.zip", "zarr"),
         ("objects", "cell.csv", "csv"),
         ("objects", "cell.json", "json"),
         ("preview", "cell.png", None),

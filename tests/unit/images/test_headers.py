@@ -22,9 +22,11 @@ from emserve.errors import (
     UnreadableImage,
     UnsuitableImage,
     UnsupportedMediaType,
+    VolumeTooLarge,
 )
 from emserve.jobs import ImageHeader, ImageSource
 from tests import hostile
+from workers.images.grey import Limits
 from workers.images.headers import inspect
 
 _MAX_PAGES = 10_000
@@ -45,7 +47,7 @@ def picture(array: NDArray[Any], kind: str, **options: Any) -> bytes:
 
 def look(value: bytes | BinaryIO, max_pixels: int = 10**9, **source: Any) -> ImageHeader:
     file = io.BytesIO(value) if isinstance(value, bytes) else value
-    return inspect(file, ImageSource(**source), max_pixels, _MAX_PAGES)
+    return inspect(file, ImageSource(**source), Limits(max_pixels, 10**12), _MAX_PAGES)
 
 
 def refusal(kind: type[EmserveError], value: bytes | BinaryIO, **source: Any) -> str:
@@ -296,12 +298,107 @@ STACK = np.stack([GREY] * 4)
     [
         {},
         {"metadata": None},
+        {"bigtiff": True},
+        {"compression": "zlib", "rowsperstrip": 7},
         {"imagej": True, "metadata": {"axes": "ZYX"}},
         {"ome": True, "metadata": {"axes": "ZYX"}},
     ],
 )
-def test_stacks_are_refused_with_their_number_of_planes(options: dict[str, Any]) -> None:
-    assert "4 planes" in refusal(UnsuitableImage, tiff(STACK, photometric="minisblack", **options))
+def test_a_stack_is_a_volume(options: dict[str, Any]) -> None:
+    header = look(tiff(STACK, photometric="minisblack", **options))
+    assert (header.shape, header.axes) == ([4, 40, 50], "ZYX")
+    named = "metadata" in options and options["metadata"] is not None
+    assert [each.code for each in header.warnings] == ([] if named else ["axes-assumed"])
+
+
+def test_a_stack_of_one_slice_is_an_image() -> None:
+    header = look(tiff(STACK[:1], ome=True, metadata={"axes": "ZYX"}))
+    assert (header.shape, header.axes, header.warnings) == ([40, 50], "YX", [])
+
+
+@pytest.mark.parametrize(("axes", "name"), [("TYX", "time"), ("CYX", "channel")])
+def test_of_times_and_channels_one_has_to_be_chosen(axes: str, name: str) -> None:
+    value = tiff(STACK, photometric="minisblack", ome=True, metadata={"axes": axes})
+    message = refusal(UnsuitableImage, value)
+    assert f"4 {name}s" in message
+    assert f'{{"{name}": 0}}' in message
+    assert look(value, **{name: 3}).shape == [40, 50]
+    assert "choose 0 to 3" in refusal(InvalidRequest, value, **{name: 4})
+
+
+def test_of_five_axes_a_volume_is_chosen_by_time_and_channel() -> None:
+    value = tiff(np.zeros((2, 3, 4, 40, 50), np.uint8), ome=True, metadata={"axes": "TCZYX"})
+    assert "3 channels" in refusal(UnsuitableImage, value)
+    assert "2 times" in refusal(UnsuitableImage, value, channel=1)
+    header = look(value, channel=1, time=0)
+    assert (header.shape, header.axes, header.channel, header.time) == ([4, 40, 50], "ZYX", 1, 0)
+
+
+def test_two_axes_without_a_name_are_refused_with_the_choices() -> None:
+    value = tiff(np.zeros((2, 3, 40, 50), np.uint8), photometric="minisblack")
+    message = refusal(UnsuitableImage, value)
+    assert "2 x 3 x 40 x 50" in message
+    assert "T for times" in message
+    assert look(value, axes="TZYX", time=1).shape == [3, 40, 50]
+
+
+@pytest.mark.parametrize("axes", ["YXZ", "YZX"])
+def test_slices_that_do_not_lie_one_after_the_other_are_refused(axes: str) -> None:
+    assert "ZYX" in refusal(UnsuitableImage, tiff(STACK, photometric="minisblack"), axes=axes)
+
+
+def test_slices_of_unequal_size_or_data_type_are_refused_by_their_size() -> None:
+    for odd in (STACK[0, :30], STACK[0].astype(np.uint16)):
+        file = io.BytesIO()
+        with tifffile.TiffWriter(file) as writer:
+            for page in (STACK[0], STACK[1], odd):
+                writer.write(page, metadata=None)
+        message = refusal(UnsuitableImage, file.getvalue())
+        assert f"{odd.shape[0]} x 50 {odd.dtype}" in message
+
+
+def test_a_plane_that_the_file_lacks_is_named() -> None:
+    value = tiff(STACK, photometric="minisblack", ome=True, metadata={"axes": "ZYX"})
+    whole = tifffile.TiffFile(io.BytesIO(value)).ome_metadata or ""
+    more = value.replace(whole.encode(), whole.replace('SizeZ="4"', 'SizeZ="6"').encode())
+    assert len(more) == len(value)
+    assert "4, 5" in refusal(UnreadableImage, more)
+
+
+def test_several_slices_packed_into_a_page_are_refused() -> None:
+    value = tiff(STACK, photometric="minisblack", volumetric=True, tile=(2, 16, 16), compression="zlib")
+    assert "a page for each slice" in refusal(UnsuitableImage, value)
+
+
+def test_the_size_of_voxels_comes_from_the_file() -> None:
+    sizes = {"PhysicalSizeZ": 0.03, "PhysicalSizeY": 0.004, "PhysicalSizeX": 0.005}
+    ome = tiff(STACK, photometric="minisblack", ome=True, metadata={"axes": "ZYX", **sizes})
+    assert look(ome).pixel_size_nm == pytest.approx([30, 4, 5])
+    imagej = {"axes": "ZYX", "spacing": 30.0, "unit": "nm"}
+    value = tiff(STACK, photometric="minisblack", imagej=True, resolution=(1 / 5, 1 / 4), metadata=imagej)
+    assert look(value).pixel_size_nm == pytest.approx([30, 4, 5], rel=1e-4)
+
+
+def test_without_a_distance_of_slices_the_size_of_voxels_is_unknown_and_that_is_said() -> None:
+    sizes = {"PhysicalSizeY": 0.004, "PhysicalSizeX": 0.005}
+    header = look(tiff(STACK, photometric="minisblack", ome=True, metadata={"axes": "ZYX", **sizes}))
+    assert (header.pixel_size_nm, header.pixel_size_source) == (None, None)
+    assert [each.code for each in header.warnings] == ["slice-distance-unknown"]
+
+
+@pytest.mark.parametrize(("image", "size"), [(GREY, [4.0, 4.0, 4.0]), (STACK, [4.0, 4.0])])
+def test_a_pixel_size_of_too_many_or_too_few_values_is_refused(image: Any, size: list[float]) -> None:
+    message = refusal(InvalidRequest, tiff(image, photometric="minisblack"), pixel_size_nm=size)
+    assert f"has {len(size)} values and needs {image.ndim}" in message
+
+
+def test_a_volume_over_the_limit_is_refused_by_its_voxels() -> None:
+    value = tiff(STACK, photometric="minisblack")
+    with pytest.raises(VolumeTooLarge) as caught:
+        inspect(io.BytesIO(value), ImageSource(), Limits(max_pixels=2000, max_voxels=7999))
+    assert (caught.value.given, caught.value.limit) == (8000, 7999)
+    with pytest.raises(ImageTooLarge):
+        inspect(io.BytesIO(value), ImageSource(), Limits(max_pixels=1999, max_voxels=8000))
 
 
 def test_axes_of_the_request_win() -> None:
@@ -369,7 +466,7 @@ def test_no_structure_takes_long_to_judge(name: str) -> None:
 
 def test_many_alike_pages_are_a_stack() -> None:
     stack = hostile.tiff_of([hostile.page()] * 500)
-    assert "500 planes" in refusal(UnsuitableImage, stack)
+    assert look(stack).shape == [500, hostile.SIDE, hostile.SIDE]
     assert look(stack, axes="CYX", channel=499).shape == [hostile.SIDE, hostile.SIDE]
 
 

@@ -50,7 +50,12 @@ def small_pool() -> Iterator[Callable[..., ImagingPool]]:
 
 def inspection(folder: Path, key: str = "input", max_pixels: int = 10**6) -> Inspect:
     return Inspect(
-        storage_url=folder.as_uri(), key=key, source=ImageSource(), max_pixels=max_pixels, max_pages=10
+        storage_url=folder.as_uri(),
+        key=key,
+        source=ImageSource(),
+        max_pixels=max_pixels,
+        max_voxels=10**12,
+        max_pages=10,
     )
 
 

@@ -22,6 +22,7 @@ from emserve.errors import (
 from emserve.jobs import ImageHeader, ImageSource
 from tests.decoded import grey_of
 from tests.mrcs import IMOD, MrcOptions, mrc
+from workers.images.grey import Limits
 from workers.images.headers import inspect
 from workers.images.stored_file import open_stored
 
@@ -31,7 +32,7 @@ PLAIN = MrcOptions()
 
 
 def look(value: bytes, max_pixels: int = 10**9, **source: Any) -> ImageHeader:
-    return inspect(io.BytesIO(value), ImageSource(**source), max_pixels)
+    return inspect(io.BytesIO(value), ImageSource(**source), Limits(max_pixels, 10**12))
 
 
 def read(value: bytes, **source: Any) -> NDArray[Any]:
@@ -197,8 +198,10 @@ def test_more_pixels_than_allowed_are_refused() -> None:
 STACK = np.stack([SIGNED, SIGNED + 1, SIGNED - 1])
 
 
-def test_a_stack_is_refused_with_its_number_of_planes() -> None:
-    assert "3 planes" in refusal(UnsuitableImage, mrc(STACK))
+def test_a_stack_is_a_volume_of_voxels_of_the_cells_size() -> None:
+    header = look(mrc(STACK, MrcOptions(cell_angstrom=(500, 800, 90))))
+    assert (header.shape, header.axes) == ([3, 40, 50], "ZYX")
+    assert header.pixel_size_nm == pytest.approx([3, 2, 1])
 
 
 def test_a_stack_that_was_cut_off_is_unreadable() -> None:

@@ -61,5 +61,5 @@ def test_images_are_read_through_ranges(remote: MemoryStore) -> None:
         tifffile.imwrite(file, image, **options)
         obstore.put(remote, "image", file.getvalue())
         with open_stored(remote, "image") as stored:
-            assert inspect(stored, ImageSource(), 10**8).shape == [1500, 1700]
+            assert inspect(stored, ImageSource()).shape == [1500, 1700]
             np.testing.assert_array_equal(grey_of(stored, ImageSource()), image)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.exports import SMALL, export, released_tensors, save_scripted, small_network
-from tests.unit.models.test_goldens import CARDS, plain_network, shapes_of
+from tests.golden_models import CARDS, plain_network, shapes_of
 from workers.models.archive import ModelFileDamaged, ModelFileUnsafe
 from workers.models.checkpoint import NoTensors, read_tensors
 from workers.models.convert import convert

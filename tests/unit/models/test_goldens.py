@@ -1,7 +1,5 @@
 """With the seeded weights the networks give what the reference's networks give."""
 
-import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,59 +8,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
+from tests.golden_models import CARDS, card_of, engine_of, folded_network, plain_network, shapes_of
 from tests.partition import agreement
-from tests.seeded import seeded_state_dict
 from tests.sheets import all_labels
-from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, segment
 from workers.inference.preprocess import choose_levels, look, normalise
 from workers.inference.rows import ArrayRows, Workspace
-from workers.models.fold import fold
-from workers.models.panoptic import PanopticNetwork
 from workers.models.point_rend import PointRend
 from workers.models.registry import build
 from workers.models.released import from_released
-from workers.models.weights import fill, outline
-
-CARDS = {
-    "MitoNet_v1": "mitonet@1",
-    "MitoNet_v1_mini": "mitonet-mini@1",
-    "NucleoNet_base_v2": "nucleonet@2",
-    "DropNet_base_v1": "dropnet@1",
-}
-Shapes = dict[str, tuple[int, ...]]
-
-
-def card_of(model: str) -> ModelCard:
-    return Catalogue(Path("no such folder")).find(CARDS[model])
-
-
-def shapes_of(model: str, goldens: Path, form: str = "") -> Shapes:
-    file = json.loads((goldens / f"state_dict_{model}{form}.json").read_text())
-    entries = file.get("state_dict", file)
-    return {key: tuple(value[0]) for key, value in entries.items()}
-
-
-@cache
-def plain_network(model: str, goldens: Path) -> PanopticNetwork:
-    """The network with its seeded weights; seldom changed, so it is shared."""
-    card = card_of(model)
-    network = build(card.architecture, card.architecture_config)
-    fill(network, seeded_state_dict(model, shapes_of(model, goldens), goldens))
-    return network.eval()
-
-
-def folded_network(model: str, goldens: Path) -> PanopticNetwork:
-    network = outline(card_of(model))
-    fill(network, {key: tensor.clone() for key, tensor in plain_network(model, goldens).state_dict().items()})
-    return fold(network)
-
-
-@cache
-def engine_of(model: str, goldens: Path) -> Engine:
-    return Engine(folded_network(model, goldens))
+from workers.models.weights import outline
 
 
 def image_of(name: str, goldens: Path) -> NDArray[Any]:

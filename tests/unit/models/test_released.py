@@ -10,9 +10,10 @@ from emserve.cards import Catalogue
 from emserve.params import Parameters
 from tests.commands import run
 from tests.exports import export
+from tests.golden_models import CARDS, card_of, plain_network
 from tests.partition import agreement
 from tests.sheets import all_labels
-from tests.unit.models.test_goldens import CARDS, card_of, image_of, plain_network
+from tests.unit.models.test_goldens import image_of
 from tests.zenodo import Zenodo, zenodo
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, segment

@@ -1,0 +1,30 @@
+"""`python -m benchmarks.volumes_alone`: what `make bench` measures of volumes, and nothing else."""
+
+import os
+
+# Before numpy and torch are loaded: single-thread numbers, and no thread that spins while it waits.
+os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", OPENBLAS_NUM_THREADS="1")
+
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import tracking, volumes
+from benchmarks.__main__ import drawn
+from benchmarks.plan import Plan
+from benchmarks.run import Run
+
+
+def main() -> None:
+    console = Console(width=140)
+    run = Run(Plan(), Path(__file__).parent / "results", console.print)
+    console.print(drawn(tracking.matching_table(tuple(run.matchings(run.peer()[0])))))
+    console.print(drawn(tracking.consensus_table(tuple(run.consensuses()))))
+    stacks = []
+    for stack in run.stacks():  # the deepest takes minutes
+        stacks.append(stack)
+        console.print(drawn(volumes.table(tuple(stacks))))
+
+
+if __name__ == "__main__":
+    main()

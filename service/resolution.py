@@ -1,0 +1,110 @@
+"""The parameters that a job will run with: what was not said is filled in, what means nothing is refused."""
+
+from collections.abc import Sequence
+
+from emserve.cards import ModelCard
+from emserve.errors import FieldError, InvalidRequest, UnsuitableImage
+from emserve.jobs import ImageHeader
+from emserve.params import Parameters
+
+_STACKED = ("stack", "orthoplane")
+_MODES: dict[str, tuple[str, ...]] = {
+    "inference_plane": ("slices", "stack"),
+    "median_slices": _STACKED,
+    "label_erosion": _STACKED,
+    "label_dilation": _STACKED,
+    "pixel_vote_thr": ("orthoplane",),
+    "allow_one_view": ("orthoplane",),
+}
+"""With which modes a parameter of volumes has an effect."""
+_PLANES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
+_MIN_SIZE, _MIN_EXTENT = 500, 5  # voxels; of stacks
+
+
+def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
+    """`given` with the model's own defaults and a value for everything that depends on the image. Raises
+    InvalidRequest and UnsuitableImage."""
+    _check_grey_range(given, header)
+    mode = _mode(given, header)
+    _refuse_what_means_nothing(given, mode, header)
+    params = card.parameters(given).model_copy(update={"mode": mode})
+    return params.model_copy(
+        update={
+            "downsampling": _downsampling(given, params, card, header),
+            **_smallest(given, params, mode, header.shape),
+        }
+    )
+
+
+def _check_grey_range(given: Parameters, header: ImageHeader) -> None:
+    if header.dtype == "float32" and given.intensity_range == "dtype":
+        detail = (
+            "A float32 image has no range of its own: say which grey values are dark and bright with "
+            '`intensity_range`, "percentile" or [low, high].'
+        )
+        raise UnsuitableImage(detail, errors=[FieldError("/params/intensity_range", detail)])
+
+
+def _mode(given: Parameters, header: ImageHeader) -> str:
+    if header.is_volume:
+        return given.mode or "stack"
+    if given.mode in _STACKED:
+        detail = f"`mode` {given.mode} is for volumes, and the file holds a single image: leave it out."
+        raise InvalidRequest(detail, errors=[FieldError("/params/mode", detail)])
+    return "slices"
+
+
+def _refuse_what_means_nothing(given: Parameters, mode: str, header: ImageHeader) -> None:
+    """Only values other than the default: those are what a job shows that takes no notice of them."""
+    faults = []
+    for name, modes in _MODES.items():
+        if getattr(given, name) == Parameters.model_fields[name].default:
+            continue
+        if not header.is_volume:
+            faults.append(
+                (name, f"`{name}` is for volumes, and the file holds a single image: leave it out.")
+            )
+        elif mode not in modes:
+            wanted = " or ".join(modes)
+            faults.append(
+                (name, f"`{name}` has no effect with `mode` {mode}: leave it out, or take {wanted}.")
+            )
+    if faults:
+        raise InvalidRequest(
+            " ".join(detail for _, detail in faults),
+            errors=[FieldError(f"/params/{name}", detail) for name, detail in faults],
+        )
+
+
+def _downsampling(given: Parameters, params: Parameters, card: ModelCard, header: ImageHeader) -> int:
+    """`auto` as a number; a starter's default where both pixel sizes are known."""
+    known = header.pixel_size_nm is not None and card.native_pixel_size_nm is not None
+    automatic = "downsampling" not in given.model_fields_set and card.is_starter and known
+    if params.downsampling != "auto" and not automatic:
+        return params.downsampling
+    number = card.downsampling_for(_in_plane(params, header.pixel_size_nm)) if header.pixel_size_nm else None
+    if number is None:
+        missing = (
+            "the image's pixel size (give `pixel_size_nm`)" if not header.pixel_size_nm else "the model's"
+        )
+        detail = f"`downsampling: auto` needs two pixel sizes, and {missing} is unknown. Choose 1, 2, 4 … 64."
+        raise InvalidRequest(detail, errors=[FieldError("/params/downsampling", detail)])
+    return number
+
+
+def _in_plane(params: Parameters, sizes: Sequence[float]) -> Sequence[float]:
+    """Of a volume's voxel the sides that the network sees."""
+    if len(sizes) == 2 or params.mode == "orthoplane":
+        return sizes
+    return [sizes[axis] for axis in _PLANES[params.inference_plane]]
+
+
+def _smallest(given: Parameters, params: Parameters, mode: str, shape: Sequence[int]) -> dict[str, int]:
+    """What is smaller is dropped. A model's own default is for its images, not for stacks of them."""
+    if mode == "slices":
+        return {"min_size": params.min_size or 0, "min_extent": params.min_extent or 0}
+    extent = min(_MIN_EXTENT, *shape)  # a stack of a few slices has nothing longer
+    return {
+        "min_size": _MIN_SIZE if given.min_size is None else given.min_size,
+        "min_extent": extent if given.min_extent is None else given.min_extent,
+    }

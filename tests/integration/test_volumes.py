@@ -1,0 +1,130 @@
+"""A volume whose worker is killed or stopped: it goes on where it was, and gives what it would have given."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from emserve import storage
+from emserve.jobs import Job, JobStatus
+from emserve.params import Parameters
+from tests.integration.workshop import Worker, Workshop, eventually
+from training.phantoms import make_volume_phantom
+from workers.images.label_map import open_labels
+
+_PARAMS = Parameters(mode="stack", downsampling=4, min_size=100, min_extent=1, median_slices=1)
+_LIMIT_SECONDS = 4
+
+
+@pytest.fixture(scope="module")
+def volume() -> NDArray[np.uint8]:
+    """Of several ranges of slices, which are inferred one after the other."""
+    small = make_volume_phantom(4, (6, 256, 256), (25.0, 10.0, 10.0)).image
+    return np.tile(np.concatenate([small, small[::-1], small]), (1, 4, 4))
+
+
+@pytest.fixture(scope="module")
+def worker(workshop: Workshop) -> Iterator[Worker]:
+    """A worker whose time-out is shorter than a volume."""
+    with workshop.worker(EMSERVE_JOB_TIMEOUT_SECONDS=str(_LIMIT_SECONDS)) as hired:
+        yield hired
+
+
+def ledger(workshop: Workshop, job_id: str) -> dict[str, int]:
+    """What is noted as finished, and when it was written."""
+    folder = workshop.data_dir / "store" / storage.ledger_prefix(job_id)
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if _is_whole(path)}
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_file() and "#" not in path.name
+
+
+def labels(workshop: Workshop, job: Job) -> NDArray[np.integer]:
+    end = workshop.book.end_of(job.id)
+    assert end is not None
+    assert end.execution_id is not None
+    return np.asarray(
+        open_labels(workshop.book.store, storage.labels_prefix(job.id, end.execution_id)).array[:]
+    )
+
+
+def inferred(workshop: Workshop, job_id: str, slices: int, attempt: int = 1) -> Job:
+    """The job as soon as so many slices are inferred in this attempt."""
+
+    def look() -> Job | None:
+        job = workshop.book.read(job_id)
+        far = job.progress is not None and job.progress.unit == "slices" and job.progress.done >= slices
+        return job if job.stage == "infer" and far and job.attempt == attempt else None
+
+    return eventually(look, f"{slices} slices of attempt {attempt}", 60)
+
+
+def test_a_killed_volume_goes_on_with_the_range_that_it_was_at_and_gives_the_same_labels(
+    workshop: Workshop, worker: Worker, volume: NDArray[np.uint8]
+) -> None:
+    whole = workshop.succeeded(workshop.submit(volume, _PARAMS), 90)
+    job_id = workshop.submit(volume, _PARAMS)
+    eventually(lambda: ledger(workshop, job_id), "the first range's note", 60)
+    inferred(workshop, job_id, 9)
+    worker.child.kill()
+    before = ledger(workshop, job_id)
+
+    again = inferred(workshop, job_id, 9, attempt=2)
+    after = ledger(workshop, job_id)
+    job = workshop.succeeded(job_id, 90)
+
+    assert len(before) >= 1
+    assert again.progress is not None
+    assert {name: after[name] for name in before} == before, "what was finished was not computed again"
+    assert job.attempt == 2
+    np.testing.assert_array_equal(labels(workshop, job), labels(workshop, whole))
+    assert ledger(workshop, job_id) == {}
+    first, _ = workshop.attempt_folders(job_id)
+    assert [path.name for path in first.rglob("*")] == ["attempt.json"]
+
+
+def test_a_volume_may_take_longer_than_the_time_out_as_long_as_its_slices_do_not(
+    workshop: Workshop, worker: Worker, volume: NDArray[np.uint8]
+) -> None:
+    job = workshop.succeeded(workshop.submit(np.concatenate([volume] * 2), _PARAMS), 90)
+
+    assert worker.running.is_alive
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert (job.finished_at - job.started_at).total_seconds() > _LIMIT_SECONDS
+
+
+def test_a_cancelled_volume_leaves_the_device_within_two_seconds_and_nothing_behind(
+    workshop: Workshop, worker: Worker, volume: NDArray[np.uint8]
+) -> None:
+    job_id = workshop.submit(volume, _PARAMS)
+    eventually(lambda: ledger(workshop, job_id), "the first range's note", 60)
+    child = worker.child
+
+    asked = time.monotonic()
+    workshop.book.cancel(job_id)
+    eventually(lambda: not child.is_running(), "the child's end", 5)
+
+    assert time.monotonic() - asked < 2
+    assert workshop.ended(job_id).status is JobStatus.CANCELLED
+    assert ledger(workshop, job_id) == {}
+    (attempt,) = workshop.attempt_folders(job_id)
+    assert [path.name for path in attempt.rglob("*")] == ["attempt.json"]
+    scratch = workshop.data_dir / "scratch"
+    eventually(lambda: not any(scratch.iterdir()), "an empty scratch folder", 60)
+
+
+def test_a_deleted_volume_leaves_nothing_but_its_tombstone(
+    workshop: Workshop, worker: Worker, volume: NDArray[np.uint8]
+) -> None:
+    job_id = workshop.submit(volume, _PARAMS)
+    eventually(lambda: ledger(workshop, job_id), "the first range's note", 60)
+    child = worker.child
+    workshop.book.delete(job_id)
+    eventually(lambda: not child.is_running(), "the child's end", 5)
+    folder = workshop.data_dir / "store" / storage.job_prefix(job_id)
+    eventually(lambda: not folder.exists(), "the folder's end")
