@@ -60,7 +60,7 @@ STARTERS = {
             native_pixel_size_nm=20.0,
             crops=16_000,
             start=Family.MITONET,
-            defaults={"min_distance_object_centers": 21, "min_size": 400},
+            defaults={"min_distance_object_centers": 21, "min_size": 2000},
             weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
             "fields much smaller than a nucleus.",
         ),
@@ -72,7 +72,7 @@ STARTERS = {
             native_pixel_size_nm=12.0,
             crops=16_000,
             start=Family.MITONET,
-            defaults={"min_distance_object_centers": 5, "min_size": 60},
+            defaults={"min_distance_object_centers": 5, "min_size": 200},
             weaknesses="Droplets under 0.15 micrometres, droplets that differ from cytoplasm by little; it "
             "takes lysosomes and dark granules for droplets.",
         ),

@@ -8,15 +8,18 @@ import pytest
 from tests.acceptance.exchange import Json, refused, run
 
 _RELEASED = ["mitonet@1", "mitonet-mini@1", "dropnet@1", "nucleonet@2"]
+_STARTERS = ["mitonet@starter", "nucleonet@starter", "dropnet@starter"]
 
 
 def test_the_list_names_every_model_with_its_state(http: httpx.Client, finished: Json) -> None:
     assert finished["model"]["version"] == "starter"
     states = {model["id"]: model["state"] for model in http.get("/v1/models").json()["models"]}
-    assert states == {"mitonet@starter": "loaded", **dict.fromkeys(_RELEASED, "missing")}
+    assert states.pop("mitonet@starter") == "loaded"
+    assert {states.pop(each) for each in _STARTERS[1:]} <= {"available", "loaded"}
+    assert states == dict.fromkeys(_RELEASED, "missing")
 
 
-@pytest.mark.parametrize("name", ["mitonet@starter", *_RELEASED])
+@pytest.mark.parametrize("name", [*_STARTERS, *_RELEASED])
 def test_a_model_says_what_it_is(http: httpx.Client, name: str) -> None:
     model = http.get(f"/v1/models/{name}").json()
     assert f"{model['name']}@{model['version']}" == model["id"] == name
@@ -37,7 +40,18 @@ def test_the_starter_says_its_checksum_and_its_pixel_size(http: httpx.Client, fi
     model = http.get("/v1/models/mitonet@starter").json()
     assert re.fullmatch("[0-9a-f]{64}", model["sha256"])
     assert model["sha256"] == finished["model"]["sha256"]
-    assert model["native_pixel_size_nm"] == 11.3
+    assert model["native_pixel_size_nm"] == 11.0
+
+
+@pytest.mark.parametrize("name", _STARTERS)
+def test_a_starter_says_what_it_learnt_from_how_good_it_is_and_where_it_fails(
+    http: httpx.Client, name: str
+) -> None:
+    model = http.get(f"/v1/models/{name}").json()
+    assert "Generated images only" in model["trained_on"]
+    assert model["weaknesses"]
+    assert any(score["data"].startswith("generated images") for score in model["scores"])
+    assert all(0 < score["f1_50"] <= 1 and score["objects"] > 0 for score in model["scores"])
 
 
 def test_a_model_describes_its_parameters(http: httpx.Client, finished: Json) -> None:
@@ -45,7 +59,7 @@ def test_a_model_describes_its_parameters(http: httpx.Client, finished: Json) ->
     assert set(schema["properties"]) == set(finished["params"])
     assert schema["additionalProperties"] is False
     confidence = schema["properties"]["confidence_thr"]
-    assert (confidence["minimum"], confidence["maximum"], confidence["default"]) == (0.1, 0.9, 0.5)
+    assert (confidence["minimum"], confidence["maximum"], confidence["default"]) == (0.1, 0.9, 0.45)
 
 
 @pytest.mark.parametrize(

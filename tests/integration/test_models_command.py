@@ -82,4 +82,4 @@ def test_the_test_brings_a_service_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_installed_cannot_be_tried(tmp_path: Path) -> None:
-    refused(run("models", "test", "nucleonet", "--data-dir", tmp_path), "nucleonet@2 are not installed")
+    refused(run("models", "test", "mitonet-mini", "--data-dir", tmp_path), "mitonet-mini@1 are not installed")

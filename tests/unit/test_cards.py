@@ -47,9 +47,9 @@ def test_a_pin_on_a_version_that_does_not_exist_is_an_unknown_model(tmp_path: Pa
 
 def test_a_model_without_weights_is_known_but_cannot_run(tmp_path: Path) -> None:
     catalogue = Catalogue(tmp_path)
-    assert catalogue.find("nucleonet").id == "nucleonet@2"
+    assert catalogue.find("mitonet-mini").id == "mitonet-mini@1"
     with pytest.raises(ModelMissing, match="mitonet@starter") as caught:
-        catalogue.runnable("nucleonet")
+        catalogue.runnable("mitonet-mini")
     assert caught.value.errors[0].pointer == "/model"
 
 

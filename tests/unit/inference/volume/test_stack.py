@@ -63,7 +63,7 @@ def starter() -> tuple[ModelCard, Engine]:
 
 @pytest.fixture(scope="module")
 def phantom() -> Volume:
-    return make_volume_phantom(3, (13, 96, 112), (24.0, 16.0, 16.0)).image
+    return make_volume_phantom(7, (13, 96, 112), (24.0, 16.0, 16.0)).image
 
 
 class Bench:
