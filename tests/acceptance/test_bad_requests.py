@@ -30,7 +30,7 @@ def test_an_unknown_version_or_a_strange_name(http: httpx.Client, cell: bytes, m
     refused(post(http, cell, model=model), 422, "unknown-model", "mitonet@starter")
 
 
-@pytest.mark.parametrize("model", ["mitonet@1", "dropnet", "nucleonet@2"])
+@pytest.mark.parametrize("model", ["mitonet@1", "mitonet-mini", "nucleonet@2"])
 def test_a_model_without_weights(http: httpx.Client, cell: bytes, model: str) -> None:
     problem = refused(post(http, cell, model=model), 422, "model-missing", model, "mitonet@starter")
     assert problem["errors"][0]["pointer"] == "/model"

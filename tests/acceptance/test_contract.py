@@ -15,7 +15,11 @@ def test_no_request_gets_an_answer_that_the_contract_does_not_know(
     service: RunningService, http: httpx.Client, finished: Json, failed: Json
 ) -> None:
     sample = Sample(
-        {"job_id": [finished["id"], failed["id"]], "reference": ["mitonet", "dropnet@1"]},
+        {
+            "job_id": [finished["id"], failed["id"]],
+            "reference": ["mitonet", "dropnet@1"],
+            "path": ["zarr.json"],
+        },
         _IMAGE,
         spare={"DELETE /v1/jobs/{job_id}": {"job_id": [accepted(post(http, _IMAGE))["id"]]}},
     )

