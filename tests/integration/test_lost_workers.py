@@ -25,7 +25,7 @@ def test_the_job_of_a_killed_worker_is_resumed_by_another_and_ends_once(workshop
             eventually(lambda: _is_gone(child), "the orphan's end", 2)
 
             reconciler = Reconciler(workshop.book)
-            eventually(lambda: job_id in _pass(reconciler), "the resumption", 60)
+            eventually(lambda: job_id in _pass(reconciler), "the resumption", 20)
             job = workshop.runs(job_id, attempt=2)
             waited = time.monotonic() - killed
             end_key = workshop.data_dir / "store" / storage.end_key(job_id)
