@@ -129,7 +129,8 @@ class JobBook:
         status = state.status
         if status is not JobStatus.CANCELLING and storage.exists(self.store, storage.cancel_key(record.id)):
             status = JobStatus.CANCELLING
-            with contextlib.suppress(BrokerUnavailable):  # it was away when the wish came
+            # The broker was away when the wish came, or a deletion is under way and must not be undone here.
+            with self.unless_deleted(record.id), contextlib.suppress(BrokerUnavailable):
                 self.live.mark_cancelling(record.id)
         return _shown(record, status, state.attempt).model_copy(
             update={
@@ -315,9 +316,10 @@ class JobBook:
         elif made >= MAX_ATTEMPTS:
             self.finish(job_id, self.failed_end(JobLost(made), made))
         else:
-            self.report(job_id, LiveState(status=JobStatus.QUEUED, attempt=made + 1))
-            self.tickets.put(job_id)
-            self.tally.add(Event.JOB_REQUEUED)
+            with contextlib.suppress(JobDeleted), self.unless_deleted(job_id):
+                self.report(job_id, LiveState(status=JobStatus.QUEUED, attempt=made + 1))
+                self.tickets.put(job_id)
+                self.tally.add(Event.JOB_REQUEUED)
 
     def give_back(self, job_id: str, execution_id: str) -> None:
         """Queues a job again as if this attempt had not been."""

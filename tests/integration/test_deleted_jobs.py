@@ -216,6 +216,39 @@ def test_whoever_races_with_a_deletion_nothing_is_left(book: JobBook, redis: Red
             _assert_gone(book, redis, job_id)
 
 
+def test_a_deletion_between_a_readers_look_and_its_note_is_not_undone(
+    book: JobBook, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = _running(book, redis)
+    storage.create(book.store, storage.cancel_key(job_id), b"{}")  # a wish that the broker did not hear
+    _delete_just_before(book, book.live, "mark_cancelling", monkeypatch)
+    with pytest.raises(JobDeleted, match=job_id):
+        book.read(job_id)
+    redis.delete("rq:wip:emserve")
+    _assert_gone(book, redis, job_id)
+
+
+def test_a_deletion_while_a_job_is_queued_again_is_not_undone(
+    book: JobBook, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = _running(book, redis)
+    redis.delete("rq:wip:emserve")
+    _delete_just_before(book, book.live, "put_state", monkeypatch)
+    book.lost(job_id, "execution")
+    _assert_gone(book, redis, job_id)
+
+
+def _delete_just_before(book: JobBook, actor: object, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a deletion come between what a method's caller has seen and what it does."""
+    do = getattr(actor, method)
+
+    def delete_first(job_id: str, *rest: object) -> None:
+        book.delete(job_id)
+        do(job_id, *rest)
+
+    monkeypatch.setattr(actor, method, delete_first)
+
+
 def test_of_a_cancel_and_an_end_that_race_the_first_stands_with_its_result(
     book: JobBook, redis: Redis
 ) -> None:
