@@ -28,8 +28,6 @@ class Starter:
     """Median pixel size of its training crops, at which it does best: large objects want coarse pixels."""
     crops: int
     """How many it learns from."""
-    start: Family | None
-    """The starter whose weights it begins with: one that knows tissue learns another structure sooner."""
     defaults: dict[str, Any]  # parameters are of several types
     weaknesses: str
     """Where it is known to fail, for its card."""
@@ -45,7 +43,6 @@ STARTERS = {
             "Mitochondria",
             native_pixel_size_nm=11.0,
             crops=32_000,
-            start=Family.MITONET,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={"confidence_thr": 0.45, "min_distance_object_centers": 5, "min_size": 90},
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
@@ -58,8 +55,7 @@ STARTERS = {
             "NucleoNet starter",
             "Nuclei",
             native_pixel_size_nm=20.0,
-            crops=16_000,
-            start=Family.MITONET,
+            crops=24_000,
             defaults={"min_distance_object_centers": 21, "min_size": 2000},
             weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
             "fields much smaller than a nucleus.",
@@ -70,8 +66,7 @@ STARTERS = {
             "DropNet starter",
             "Lipid droplets",
             native_pixel_size_nm=12.0,
-            crops=16_000,
-            start=Family.MITONET,
+            crops=24_000,
             defaults={"min_distance_object_centers": 5, "min_size": 200},
             weaknesses="Droplets under 0.15 micrometres, droplets that differ from cytoplasm by little; it "
             "takes lysosomes and dark granules for droplets.",

@@ -140,6 +140,9 @@ def main(
     model: Annotated[Family, typer.Option(help="What to segment")] = Family.MITONET,
     pool: Annotated[Path, typer.Option(help="Folder of phantoms")] = Path("training/runs/pool"),
     crops: Annotated[int, typer.Option(help="How many to learn from; 0 takes the model's own number")] = 0,
+    afresh: Annotated[
+        bool, typer.Option(help="Begin with random weights, not with the packaged ones")
+    ] = False,
     seed: Annotated[int, typer.Option()] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; more than one gains little")] = 1,
     keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
@@ -147,9 +150,8 @@ def main(
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
     torch.set_num_threads(threads)
     recipe = Recipe(crops or STARTERS[model].crops)
-    start = STARTERS[model].start
-    begins_with = None if start is None else f"{start}@{STARTER}"
-    begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, begins_with)
+    packaged = None if afresh else f"{model}@{STARTER}"
+    begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:
         train(run, _filled(pool), begun, keep_seconds)
     except TrainingStopped as error:

@@ -92,6 +92,16 @@ def test_each_model_learns_what_its_card_says(starter: Starter) -> None:
     assert all(crop.labels[0, 0] == 1 for crop in crops)
 
 
+def test_crops_are_often_around_an_object_and_never_only_there() -> None:
+    truth = Truth(*(np.zeros((512, 512), np.uint16) for _ in range(3)))
+    truth.lipid_droplets[500:506, 500:506] = 1  # a hundredth of all windows would hold it
+    phantom = Phantom(np.full((512, 512), 100, np.uint8), truth, 12.0)
+    rng = np.random.default_rng(1)
+    crops = [random_crop(rng, phantom, STARTERS[Family.DROPNET], 64) for _ in range(60)]
+    with_it = sum(bool(crop.labels.any()) for crop in crops)
+    assert 30 < with_it < 55
+
+
 _RECIPE = Recipe(crops=8, side=96, batch=2, points=64)
 _BEGUN = Configuration("nucleonet", STARTER_CONFIG, _RECIPE, seed=1)
 
