@@ -83,6 +83,28 @@ class PackedConv(nn.Module):
         return self._weight
 
 
+class PackedPool(nn.Module):
+    """The largest of 3 x 3 at every second pixel of a map that is nowhere negative.
+
+    torch's own also notes where each was found, in 64 bits a pixel.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Numbers that are not negative have the order of the whole numbers that their bits spell.
+        bits = x.view(torch.int16) if x.dtype == torch.bfloat16 else x
+        rows = _largest_of_three(bits.transpose(1, 2)).transpose(1, 2)
+        return _largest_of_three(rows.transpose(1, 3)).transpose(1, 3).view(x.dtype)
+
+
+def _largest_of_three(x: Tensor) -> Tensor:
+    """Of each even position along the second axis and the two beside it."""
+    even, odd = x[:, 0::2], x[:, 1::2]
+    y = even.clone()
+    for centre, beside in ((y[:, : odd.shape[1]], odd), (y[:, 1:], odd[:, : y.shape[1] - 1])):
+        torch.maximum(centre, beside, out=centre)
+    return y
+
+
 class PackedTranspose(nn.Module):
     """A transposed convolution and its activation, as one call of oneDNN; its weights as in PackedConv."""
 
@@ -197,6 +219,8 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
             parent.register_module(name, _packed(child, fused.pop(child, "none")))
         elif isinstance(child, Bottleneck):
             parent.register_module(name, PackedBottleneck(child))
+        elif isinstance(child, nn.MaxPool2d):  # the stem's, after a ReLU
+            parent.register_module(name, PackedPool())
         elif not _of_one_pixel(child):
             _pack_children(child, fused)
             if isinstance(child, Head | Fusion):

@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.starter import starter_card
 from emserve.cards import Catalogue
 from workers.models.fold import fold
-from workers.models.packed import PackedConv, ShiftedSum, can_pack
+from workers.models.packed import PackedConv, PackedPool, ShiftedSum, can_pack
 from workers.models.panoptic import PanopticNetwork
 from workers.models.ready import make_ready
 from workers.models.registry import build
@@ -70,6 +70,16 @@ def test_bf16_is_near_and_its_heads_are_not_rounded(architecture: str) -> None:
         assert (given - reference).std() <= 0.05 * reference.std(), name
         assert not torch.equal(given, given.bfloat16().float()), name
     assert ready.render(found).dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 3, 8, 10), (1, 2, 7, 9), (1, 1, 1, 1), (1, 4, 2, 1)])
+@torch.inference_mode()
+def test_a_packed_pool_finds_the_same_maxima(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    x = images(*shape).relu().to(dtype).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    assert torch.equal(PackedPool()(x), nn.MaxPool2d(3, 2, padding=1)(x))
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
