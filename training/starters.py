@@ -42,7 +42,7 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=32_000,
+            crops=24_000,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={"confidence_thr": 0.45, "min_distance_object_centers": 5, "min_size": 90},
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
