@@ -1,7 +1,6 @@
 """The commands as a person or a script calls them, against a real HTTP server."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,19 +11,11 @@ import pytest
 
 from emserve.cli.command_group import ENTRIES
 from emserve.jobs import JobPage, JobStatus
+from tests.commands import command, run
 from tests.unit.client.far_side import Reply, far_side, json_reply, make_job, make_problem
 
 NOBODY = "http://127.0.0.1:9"
 QUEUED = json_reply(make_job(JobStatus.QUEUED), 202)
-
-
-def run(*arguments: str | Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    environment.pop("EMSERVE_URL", None)
-    command = [sys.executable, "-m", "emserve.cli", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, check=False, env=environment
-    )
 
 
 @pytest.fixture
@@ -170,10 +161,8 @@ def test_a_refused_image_does_not_stop_the_next(image: Path, tmp_path: Path) -> 
 def test_ctrl_c_leaves_the_job_and_says_how_to_end_it(image: Path) -> None:
     running = json_reply(make_job(JobStatus.RUNNING))
     with far_side(QUEUED, running) as side:
-        command = [sys.executable, "-m", "emserve.cli", "submit", str(image), "--model", "mitonet"]
-        with subprocess.Popen(
-            [*command, "--wait", "--url", side.url], stderr=subprocess.PIPE, text=True
-        ) as process:
+        words, environment = command("submit", image, "--model", "mitonet", "--wait", "--url", side.url)
+        with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
             deadline = time.monotonic() + 30
             while len(side.asked) < 3 and time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -1,9 +1,7 @@
 """`emserve evaluate` as a person or a script calls it."""
 
 import json
-import os
 import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,14 +11,13 @@ import tifffile
 from PIL import Image
 
 from emserve.scores import Scores
+from tests.commands import run
 from tests.strips import strips
 from workers.evaluation.summary import evaluate
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "emserve.cli", "evaluate", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+def evaluated(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return run("evaluate", *arguments)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -44,7 +41,9 @@ def found(folder: Path, labels: object) -> Path:
 def test_scores_are_a_table_a_file_and_a_picture(truth: Path, tmp_path: Path) -> None:
     labels = strips((0, 10), (40, 45))
     json_file, picture = tmp_path / "new" / "scores.json", tmp_path / "new" / "errors.png"
-    done = run(found(tmp_path, labels), truth, "--json", json_file, "--picture", picture, "--image", truth)
+    done = evaluated(
+        found(tmp_path, labels), truth, "--json", json_file, "--picture", picture, "--image", truth
+    )
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["F1", "0.500", "0.500"] in rows
@@ -57,15 +56,15 @@ def test_scores_are_a_table_a_file_and_a_picture(truth: Path, tmp_path: Path) ->
 
 
 def test_json_on_stdout_is_alone_there(truth: Path, tmp_path: Path) -> None:
-    done = run(found(tmp_path, strips((0, 10))), truth, "--json", "-")
+    done = evaluated(found(tmp_path, strips((0, 10))), truth, "--json", "-")
     assert Scores(**json.loads(done.stdout)).recall_50 == 0.5
 
 
 def test_components_of_a_mask_are_its_objects(tmp_path: Path) -> None:
     labels = strips((0, 10), (20, 30))
     tifffile.imwrite(tmp_path / "mask.tif", np.where(labels > 0, 255, 0).astype(np.uint8))
-    assert "say --components" in run(found(tmp_path, labels), tmp_path / "mask.tif").stderr
-    done = run(found(tmp_path, labels), tmp_path / "mask.tif", "--components", "--json", "-")
+    assert "say --components" in evaluated(found(tmp_path, labels), tmp_path / "mask.tif").stderr
+    done = evaluated(found(tmp_path, labels), tmp_path / "mask.tif", "--components", "--json", "-")
     assert done.stderr == ""
     assert Scores(**json.loads(done.stdout)).f1_75 == 1
 
@@ -82,18 +81,18 @@ def test_components_of_a_mask_are_its_objects(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_one_paragraph(
     labels: object, complaint: str, truth: Path, tmp_path: Path
 ) -> None:
-    assert complaint in refused(run(found(tmp_path, labels), truth))
+    assert complaint in refused(evaluated(found(tmp_path, labels), truth))
 
 
 def test_a_file_that_cannot_be_read_is_named(truth: Path, tmp_path: Path) -> None:
     (tmp_path / "found.tif").write_bytes(b"II*\0 and then nothing")
-    complaint = refused(run(tmp_path / "found.tif", truth))
+    complaint = refused(evaluated(tmp_path / "found.tif", truth))
     assert complaint.startswith(f"emserve: {tmp_path / 'found.tif'} is damaged")
 
 
 def test_a_picture_that_cannot_be_written_is_named(truth: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    assert "a.png: Is a directory" in refused(run(truth, truth, "--picture", tmp_path / "a.png"))
+    assert "a.png: Is a directory" in refused(evaluated(truth, truth, "--picture", tmp_path / "a.png"))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +105,6 @@ def test_a_picture_that_cannot_be_written_is_named(truth: Path, tmp_path: Path) 
     ids=["missing file", "plane without picture", "picture of another kind"],
 )
 def test_bad_options_are_usage(options: list[str], complaint: str, truth: Path) -> None:
-    done = run(truth, *options)
+    done = evaluated(truth, *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
