@@ -19,7 +19,8 @@ def seeded_state_dict(name: str, shapes: Mapping[str, tuple[int, ...]], goldens:
     tensors: dict[str, Tensor] = {}
     for key, shape in shapes.items():
         source = _ALIAS.sub(".after_combines.0.", key)
-        tensors[key] = stored.get(source, stored.get(key, _draw(name, source, shape, shapes)))
+        found = stored.get(source, stored.get(key))
+        tensors[key] = _draw(name, source, shape, shapes) if found is None else found
     return tensors
 
 
