@@ -23,6 +23,8 @@ help: ## Show this list
 run: $(VENV)/.run ## Install what is missing and start the service on http://127.0.0.1:8000
 	@exec $(BIN)/emserve up
 
+# Each of them would start a thread for each core, and these wait for one another.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev ## Run every test, three at a time: most wait for real processes
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 

@@ -26,11 +26,18 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def worker(workshop: Workshop) -> Iterator[Worker]:
-    """A worker that the tests of one file share."""
+    """A worker for all tests that need no other; each leaves it whole."""
     with workshop.worker() as hired:
         yield hired
+
+
+@pytest.fixture(scope="session")
+def vacant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """Another workshop, where nobody works but whom a test hires."""
+    with open_workshop(tmp_path_factory.mktemp("vacant") / "data") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

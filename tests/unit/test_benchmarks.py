@@ -11,7 +11,7 @@ from benchmarks.post_processing import same_objects
 from benchmarks.results import Results
 from benchmarks.run import Run
 
-pytestmark = pytest.mark.timeout(300)  # several processes load torch, one after the other
+pytestmark = pytest.mark.timeout(600)  # several processes load torch, one after the other
 
 _TINY = Plan(
     scene=64,
