@@ -15,7 +15,7 @@ import psutil
 
 from emserve.running import RunningRecord
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 _STOP_SECONDS = 45
 
 

@@ -11,7 +11,7 @@ from tests.running_service import RunningService
 
 Json = Any  # a body as any client sees it
 NOBODY = "00000000-0000-7000-8000-000000000000"  # an id that no job has
-_END_SECONDS = 60
+_END_SECONDS = 120
 
 
 def post(

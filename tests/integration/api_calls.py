@@ -6,7 +6,7 @@ import httpx
 from numpy.typing import NDArray
 
 from emserve.jobs import Job, JobStatus
-from tests.integration.workshop import eventually
+from tests.integration.workshop import PATIENCE_SECONDS, eventually
 from tests.pictures import tiff
 
 
@@ -34,7 +34,7 @@ def runs(http: httpx.Client, job_id: str) -> Job:
     return eventually(look, "the job at the network")
 
 
-def succeeded(http: httpx.Client, job_id: str, seconds: float = 30) -> Job:
+def succeeded(http: httpx.Client, job_id: str, seconds: float = PATIENCE_SECONDS) -> Job:
     """The job as soon as it has ended, which must be well."""
 
     def look() -> Job | None:

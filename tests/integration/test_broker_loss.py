@@ -52,7 +52,7 @@ def test_a_broker_that_lost_everything_is_told_again(service: RunningService, ht
     def listed() -> set[str]:
         return {job["id"] for job in http.get("/v1/jobs", params={"page_size": 100}).json()["jobs"]}
 
-    eventually(lambda: everything <= listed(), "the rebuilt list", 5)
+    eventually(lambda: everything <= listed(), "the rebuilt list")
     assert psutil.pid_exists(service.part("worker-cpu-1").pid)
     again = submit(http, large_image(256))
     succeeded(http, again)

@@ -73,7 +73,7 @@ def test_jobs_outlive_the_broker_and_the_model_stays_warm(
             reconciler.run_once()
         return all(workshop.book.end_of(job_id) for job_id in (running, queued))
 
-    eventually(ended, "the end of both", 30)
+    eventually(ended, "the end of both")
     assert workshop.succeeded(running).attempt == 1
     assert workshop.succeeded(queued).attempt == 1
     listed = [job.id for job in workshop.book.page(Filter(), None, 10).jobs]

@@ -31,15 +31,16 @@ def test_a_cancelled_job_is_gone_within_two_seconds_and_the_next_one_runs(
 
 
 def test_a_queued_job_is_cancelled_at_once_and_never_starts(workshop: Workshop, worker: Worker) -> None:
-    long, queued, last = (workshop.submit(large_image(side)) for side in (1024, 256, 256))
-    workshop.runs(long)
+    image = large_image(256)
+    with worker.paused():
+        _, queued, last = (workshop.submit(image) for _ in range(3))
 
-    job, changed = workshop.book.cancel(queued)
+        job, changed = workshop.book.cancel(queued)
 
-    assert changed
-    assert job.status is JobStatus.CANCELLED
-    assert queued not in workshop.book.tickets.waiting()
-    assert workshop.book.read(last).queue is not None
+        assert changed
+        assert job.status is JobStatus.CANCELLED
+        assert queued not in workshop.book.tickets.waiting()
+        assert workshop.book.read(last).queue is not None
     workshop.succeeded(last)
     assert workshop.book.attempts(queued) == 0
     assert worker.running.is_alive
@@ -59,10 +60,12 @@ def test_cancelling_twice_or_after_the_end_changes_nothing(workshop: Workshop, w
 def test_a_ticket_of_a_cancelled_job_that_is_still_queued_is_not_worked_on(
     workshop: Workshop, worker: Worker
 ) -> None:
-    long, doomed, last = (workshop.submit(large_image(side)) for side in (1024, 256, 256))
-    # As when the broker was away from the one who cancelled: the wish is in the store alone.
-    storage.create(workshop.book.store, storage.cancel_key(doomed), b"{}")
-    workshop.succeeded(long)
+    image = large_image(256)
+    with worker.paused():
+        first, doomed, last = (workshop.submit(image) for _ in range(3))
+        # As when the broker was away from the one who cancelled: the wish is in the store alone.
+        storage.create(workshop.book.store, storage.cancel_key(doomed), b"{}")
+    workshop.succeeded(first)
 
     assert workshop.ended(doomed).status is JobStatus.CANCELLED
     assert workshop.book.attempts(doomed) == 0

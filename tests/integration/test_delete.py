@@ -75,7 +75,7 @@ def test_jobs_that_are_cancelled_near_their_end_have_one_end_and_its_result(
         job_id = workshop.submit(small)
         attempts = workshop.data_dir / "store" / storage.attempts_prefix(job_id)
         # Objects are the last but one that a child writes.
-        eventually(lambda: list(attempts.glob("*/labels.zarr")), "labels", 60)  # noqa: B023 - used at once
+        eventually(lambda: list(attempts.glob("*/labels.zarr")), "labels")  # noqa: B023 - used at once
         time.sleep(chance.uniform(0, 0.02))
         workshop.book.cancel(job_id)
         job = workshop.ended(job_id)

@@ -53,7 +53,7 @@ def _refused(workshop: Workshop, worker: Worker, redis: Redis, ticket_id: str) -
     workshop.succeeded(job_id)
     assert not redis.exists(f"rq:job:{ticket_id}")
     assert redis.lrange(f"rq:queue:{QUEUE}:intermediate", 0, -1) == []
-    eventually(lambda: not workshop.book.tickets.leased(), "the released lease", 2)
+    eventually(lambda: not workshop.book.tickets.leased(), "the released lease", 5)
     assert (worker.running.pid, worker.child.pid) == before
 
 

@@ -4,6 +4,7 @@ import os
 import time
 
 import psutil
+import pytest
 
 from emserve import storage
 from emserve.jobs import Attempt, JobStatus
@@ -12,6 +13,12 @@ from tests.integration.workshop import Workshop, eventually
 from tests.pictures import large_image
 
 _LONG = large_image(2048)
+
+
+@pytest.fixture(scope="module")
+def workshop(vacant: Workshop) -> Workshop:
+    """Nobody takes a job here but whom a test hires."""
+    return vacant
 
 
 def test_the_job_of_a_killed_worker_is_resumed_by_another_and_ends_once(workshop: Workshop) -> None:
@@ -65,7 +72,7 @@ def test_a_worker_told_to_stop_gives_its_job_back_with_the_same_attempt_number(w
         job_id = workshop.submit(large_image(4096))
         workshop.runs(job_id)
         first.running.terminate()
-        eventually(lambda: not first.running.is_alive, "the worker's end", 5)
+        eventually(lambda: not first.running.is_alive, "the worker's end", 20)
 
         assert workshop.book.tickets.waiting() == [job_id]
         job = workshop.book.read(job_id)
@@ -86,7 +93,7 @@ def test_a_worker_told_to_stop_finishes_a_job_that_it_can_finish(workshop: Works
         job_id = workshop.submit(large_image(1024))
         workshop.runs(job_id)
         worker.running.terminate()
-        eventually(lambda: not worker.running.is_alive, "the worker's end", 20)
+        eventually(lambda: not worker.running.is_alive, "the worker's end", 40)
 
         assert workshop.book.read(job_id).status is JobStatus.SUCCEEDED
 
@@ -95,5 +102,5 @@ def test_an_idle_worker_told_to_stop_ends_at_once(workshop: Workshop) -> None:
     with workshop.worker() as worker:
         child = worker.child
         worker.running.terminate()
-        eventually(lambda: not worker.running.is_alive, "the worker's end", 3)
+        eventually(lambda: not worker.running.is_alive, "the worker's end", 10)
         assert _is_gone(child)

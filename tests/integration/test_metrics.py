@@ -22,6 +22,12 @@ from tests.running_service import RunningService
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+@pytest.fixture(scope="module")
+def workshop(vacant: Workshop) -> Workshop:
+    """Nobody takes a job here but whom a test hires."""
+    return vacant
+
+
 @pytest.fixture
 def redis(workshop: Workshop) -> Redis:
     return workshop.book.tickets.queue.connection
@@ -46,8 +52,10 @@ def test_a_job_that_is_lost_once_is_counted_at_every_step(
     before = _scrape(http)
     job_id = submit(http, large_image(1024))
     runs(http, job_id)
+    child = service.child()
+    child.suspend()  # so that it does not end before somebody has looked
     during = _scrape(http)
-    service.child().kill()
+    child.kill()
     succeeded(http, job_id)
 
     def released() -> Samples | None:

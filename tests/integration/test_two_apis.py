@@ -49,4 +49,4 @@ def test_what_one_api_takes_the_other_knows_and_each_job_runs_once(
 
     running = submit(http, large_image(2048))
     assert other.post(f"/v1/jobs/{running}/cancel").status_code == 202
-    eventually(lambda: read(http, running).status == "cancelled", "its end", 10)
+    eventually(lambda: read(http, running).status == "cancelled", "its end")

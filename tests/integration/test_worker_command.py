@@ -39,7 +39,7 @@ def _do_a_job_together(service: RunningService, log: Path, *options: str) -> Non
         assert "no-worker" in [warning.code for warning in job.warnings]
         assert http.get("/readyz", params={"require": "worker"}).status_code == 503
         with _worker(log, *options):
-            succeeded(http, job_id, 40)
+            succeeded(http, job_id)
         eventually(lambda: http.get("/readyz").json()["workers"] == [], "the worker's good-bye", 5)
         assert service.process.poll() is None
 

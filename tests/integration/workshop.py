@@ -26,10 +26,13 @@ from tests.running_service import environment
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 90
+"""For what nobody promises a time: only what hangs takes as long, however busy the machine is."""
+
 STARTER = PinnedModel(name="mitonet", version="starter", sha256=None)
 
 
-def eventually(look: Callable[[], T | None], what: str, seconds: float = 20) -> T:
+def eventually(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """The first answer of `look` that is neither None nor false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -85,6 +88,15 @@ class Worker:
             return next((one for one in self.process.children() if "workers.child" in one.cmdline()), None)
         return None
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile no job starts: the worker has at most been handed one ticket, which it has not seen."""
+        self.process.suspend()
+        try:
+            yield
+        finally:
+            self.process.resume()
+
     @property
     def log(self) -> str:
         return self.running.last_words(lines=1000)
@@ -119,7 +131,7 @@ class Workshop:
         running = RunningPart(Part(name, command, variables, self.data_dir / "logs"), self._lifeline)
         worker = Worker(running, name)
         try:
-            eventually(lambda: "Listening on" in worker.log or not running.is_alive, "a worker", 60)
+            eventually(lambda: "Listening on" in worker.log or not running.is_alive, "a worker")
             yield worker
         finally:
             running.stop(10)
@@ -133,7 +145,7 @@ class Workshop:
 
         return eventually(look, f"attempt {attempt} at the network")
 
-    def ended(self, job_id: str, seconds: float = 30) -> Job:
+    def ended(self, job_id: str, seconds: float = PATIENCE_SECONDS) -> Job:
         """The job as soon as it has ended."""
 
         def look() -> Job | None:
@@ -142,7 +154,7 @@ class Workshop:
 
         return eventually(look, "the job's end", seconds)
 
-    def succeeded(self, job_id: str, seconds: float = 30) -> Job:
+    def succeeded(self, job_id: str, seconds: float = PATIENCE_SECONDS) -> Job:
         job = self.ended(job_id, seconds)
         assert job.status is JobStatus.SUCCEEDED, job.error
         return job
