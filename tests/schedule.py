@@ -5,8 +5,10 @@ from pathlib import PurePosixPath
 from xdist.scheduler import LoadScopeScheduling
 
 _ACCEPTANCE = "tests/acceptance"
-_WITH_THEIR_OWN = {"connections", "hostile_files", "limits", "precision"}
-"""Acceptance tests that start services of their own; all others share one."""
+WITH_THEIR_OWN = {"connections", "hostile_files", "limits", "precision"}
+"""Acceptance tests that start services of their own."""
+TRYING = {"broken_uploads", "cancelling", "contract", "deleting", "volumes"}
+"""Those that try a service hard share one; all others share another, so that two processes have half each."""
 _INTEGRATION = "tests/integration"
 ON_ONE_SERVICE = {"broker_loss", "metrics", "two_apis", "up", "up_refusals"}
 WITH_ONE_WORKER = {"cancel", "clocks", "delete", "foreign_tickets", "lost_children", "models", "warmth"}
@@ -35,8 +37,8 @@ def company(file: str) -> str:
     """What a file of tests runs together with, in one process: files that share a service; else itself."""
     path = PurePosixPath(file)
     folder, name = str(path.parent), path.stem.removeprefix("test_")
-    if folder == _ACCEPTANCE and name not in _WITH_THEIR_OWN:
-        return "the acceptance tests' service"
+    if folder == _ACCEPTANCE and name not in WITH_THEIR_OWN:
+        return "the tried service" if name in TRYING else "the acceptance tests' service"
     if folder == _INTEGRATION and name in ON_ONE_SERVICE:
         return "the integration tests' service"
     if folder == _INTEGRATION and name in WITH_ONE_WORKER:

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.exchange import accepted, ended, post, stored_jobs
 from tests.running_service import RunningService
 
-_CLEAN_SECONDS = 5
+_CLEAN_SECONDS = 30
 _BOUNDARY = "frontier"
 
 

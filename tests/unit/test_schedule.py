@@ -12,7 +12,8 @@ _FILES = [path.relative_to(_ROOT).as_posix() for path in sorted((_ROOT / "tests"
 
 def test_files_that_share_a_service_are_one_company() -> None:
     together = schedule.company("tests/acceptance/test_labels.py")
-    assert together == schedule.company("tests/acceptance/test_volumes.py")
+    assert together == schedule.company("tests/acceptance/test_regions.py")
+    assert together != schedule.company("tests/acceptance/test_volumes.py")
     assert together != schedule.company("tests/acceptance/test_limits.py")
     assert together != schedule.company("tests/integration/test_up.py")
 
@@ -31,6 +32,11 @@ def test_companies_come_first_then_long_files() -> None:
 @pytest.mark.parametrize("file", schedule.LONG)
 def test_a_long_file_is_there(file: str) -> None:
     assert file in _FILES
+
+
+@pytest.mark.parametrize("name", sorted(schedule.WITH_THEIR_OWN | schedule.TRYING))
+def test_an_acceptance_test_that_is_named_is_there(name: str) -> None:
+    assert f"tests/acceptance/test_{name}.py" in _FILES
 
 
 @pytest.mark.parametrize("name", sorted(schedule.ON_ONE_SERVICE | schedule.WITH_ONE_WORKER))
