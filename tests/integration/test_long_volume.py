@@ -39,7 +39,7 @@ def _slices_after(workshop: Workshop, job_id: str, seen: int) -> int:
     def look() -> int | None:
         job = workshop.book.read(job_id)
         assert not job.status.ended, job.error
-        infers = job.stage == "infer" and job.progress is not None
-        return job.progress.done if infers and job.progress.done > seen else None
+        done = job.progress.done if job.stage == "infer" and job.progress is not None else 0
+        return done if done > seen else None
 
     return eventually(look, f"a slice after {seen}")
