@@ -1,6 +1,8 @@
 """Images that tests upload, made on the spot."""
 
 import io
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,12 @@ from training.phantoms import Phantom, make_phantom
 
 def phantom(seed: int = 7, side: int = 256) -> Phantom:
     """A phantom of `side` pixels; the starter model finds most of its mitochondria."""
+    return deepcopy(_made(seed, side))
+
+
+@cache
+def _made(seed: int, side: int) -> Phantom:
+    """Many tests take the same one, and making it costs more than what they do with it."""
     return make_phantom(seed, (side, side), 12.0)
 
 
