@@ -109,6 +109,7 @@ def test_killing_every_process_at_once_loses_no_job(tmp_path: Path) -> None:
         with service.client() as http:
             first, second = (submit(http, large_image(side)) for side in (1024, 256))
             runs(http, first)
+            service.child().suspend()  # so that the job does not end before all are found
         family = _family(service)
         for process in family:
             process.suspend()  # so that none sees another go
