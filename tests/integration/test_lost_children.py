@@ -1,9 +1,7 @@
 """A job whose process is killed in mid-run."""
 
-import psutil
-
 from emserve.jobs import JobStatus
-from tests.integration.workshop import Worker, Workshop, eventually
+from tests.integration.workshop import Worker, Workshop, eventually, is_gone
 from tests.pictures import large_image
 
 _LONG = large_image(1024)
@@ -57,7 +55,7 @@ def test_what_a_killed_child_wrote_is_cleared_and_its_attempt_stays_counted(
 def test_a_child_that_dies_between_two_jobs_is_replaced(workshop: Workshop, worker: Worker) -> None:
     before = worker.child
     before.kill()
-    eventually(lambda: not before.is_running() or before.status() == psutil.STATUS_ZOMBIE, "its death")
+    eventually(lambda: is_gone(before), "its death")
     job_id = workshop.submit(large_image(256))
 
     job = workshop.succeeded(job_id)

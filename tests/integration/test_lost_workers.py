@@ -3,13 +3,12 @@
 import os
 import time
 
-import psutil
 import pytest
 
 from emserve import storage
 from emserve.jobs import Attempt, JobStatus
 from emserve.reconciler import Reconciler
-from tests.integration.workshop import Workshop, eventually
+from tests.integration.workshop import Workshop, eventually, is_gone
 from tests.pictures import large_image
 
 _LONG = large_image(2048)
@@ -31,7 +30,7 @@ def test_the_job_of_a_killed_worker_is_resumed_by_another_and_ends_once(workshop
         child = first.child
         os.kill(first.running.pid, 9)
         killed = time.monotonic()
-        eventually(lambda: _is_gone(child), "the orphan's end", 2)
+        eventually(lambda: is_gone(child), "the orphan's end", 2)
 
         reconciler = Reconciler(workshop.book)
         eventually(lambda: job_id in _pass(reconciler), "the resumption")
@@ -55,10 +54,6 @@ def test_the_job_of_a_killed_worker_is_resumed_by_another_and_ends_once(workshop
 def _pass(reconciler: Reconciler) -> list[str]:
     time.sleep(0.3)
     return reconciler.run_once()
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def _worker_of(workshop: Workshop, job_id: str, attempt: int) -> str:
@@ -103,4 +98,4 @@ def test_an_idle_worker_told_to_stop_ends_at_once(workshop: Workshop) -> None:
         child = worker.child
         worker.running.terminate()
         eventually(lambda: not worker.running.is_alive, "the worker's end", 10)
-        assert _is_gone(child)
+        assert is_gone(child)

@@ -1,11 +1,9 @@
 """What workers count arrives at /metrics of the API, by way of the broker."""
 
-import contextlib
 import time
 from collections.abc import Mapping
 
 import httpx
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
@@ -15,7 +13,7 @@ from emserve.reconciler import Reconciler
 from emserve.tally import Event, Tally
 from emserve.tickets import LEASE_SECONDS
 from tests.integration.api_calls import runs, submit, succeeded
-from tests.integration.workshop import Workshop, eventually
+from tests.integration.workshop import Workshop, eventually, is_gone
 from tests.pictures import large_image
 from tests.running_service import RunningService
 
@@ -88,15 +86,9 @@ def test_a_dead_image_process_is_counted_by_what_it_was_doing(
     images = [each for each in service.part("api").children() if "workers.images" in each.cmdline()]
     for each in images:
         each.kill()
-    eventually(lambda: all(_is_over(each) for each in images), "their end")
+    eventually(lambda: all(is_gone(each) for each in images), "their end")
     succeeded(http, submit(http, large_image(256)))
     assert _value(_scrape(http), "image_process_deaths_total", doing="rest") > before
-
-
-def _is_over(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 def test_a_failed_job_is_counted_by_its_problem(workshop: Workshop) -> None:

@@ -11,7 +11,7 @@ import pytest
 from emserve.broker import carried_binary
 from emserve.running import RunningRecord
 from tests.integration.api_calls import runs, submit, succeeded
-from tests.integration.workshop import eventually
+from tests.integration.workshop import eventually, is_gone
 from tests.pictures import large_image
 from tests.running_service import RunningService, running_service
 
@@ -26,7 +26,7 @@ def _names(processes: list[psutil.Process]) -> str:
 
 
 def _living(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return [one for one in processes if not is_gone(one)]
 
 
 def test_the_welcome_says_where_what_and_how(service: RunningService) -> None:

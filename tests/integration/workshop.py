@@ -43,6 +43,13 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = PATIENC
     raise AssertionError(f"waited {seconds:g} s in vain for {what}")
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended, though perhaps nobody has asked how."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may go between two looks
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def record_of(shape: tuple[int, ...] = (64, 64), **changes: Any) -> JobRecord:
     """A record as the API would write it; `changes` are fields of it."""
     given = JobInput(
