@@ -44,9 +44,11 @@ def eventually(look: Callable[[], T | None], what: str, seconds: float = PATIENC
 
 
 def is_gone(process: psutil.Process) -> bool:
-    """Whether it has ended, though perhaps nobody has asked how."""
+    """Whether it has ended, so that its parent would know if it asked."""
     with contextlib.suppress(psutil.NoSuchProcess):  # it may go between two looks
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        # While its threads are ending it is a zombie, too, but its parent is told that it lives.
+        has_ended = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return has_ended or not process.is_running()
     return True
 
 
