@@ -42,7 +42,7 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=24_000,
+            crops=20_000,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={"confidence_thr": 0.45, "min_distance_object_centers": 5, "min_size": 90},
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
@@ -55,7 +55,7 @@ STARTERS = {
             "NucleoNet starter",
             "Nuclei",
             native_pixel_size_nm=20.0,
-            crops=24_000,
+            crops=16_000,
             defaults={"min_distance_object_centers": 21, "min_size": 2000},
             weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
             "fields much smaller than a nucleus.",
