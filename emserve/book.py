@@ -1,7 +1,7 @@
 """The job book: every job from acceptance to end. Storage holds the truth, Redis what is live."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import obstore
@@ -18,6 +18,7 @@ from emserve.errors import (
     JobNotFound,
     StorageFull,
     StorageUnavailable,
+    UserError,
 )
 from emserve.ids import PATTERN
 from emserve.jobs import (
@@ -57,13 +58,18 @@ class JobBook:
 
     # ---- acceptance -------------------------------------------------------------------------------
 
-    def accept(self, record: JobRecord) -> Job:
-        """Makes a job durable, lists it and queues it. After this returns, it is never lost."""
+    def accept(self, record: JobRecord, confirm: Callable[[], None] = lambda: None) -> Job:
+        """Makes a job durable, lists it and queues it. After this returns, it is never lost.
+
+        `confirm` is called once everyone can see the job and before anyone runs it: the UserError that it may
+        raise takes the job back.
+        """
         storage.create(self.store, storage.record_key(record.id), record.model_dump_json().encode())
         try:
             self.live.add(record, LiveState(status=JobStatus.QUEUED))
+            confirm()
             self.tickets.put(record.id)
-        except BrokerUnavailable:
+        except (BrokerUnavailable, UserError):
             # The caller hears that the job was not accepted, so it must not run later; what the broker was
             # told of it all the same goes when somebody meets the tombstone.
             storage.remove(self.store, storage.record_key(record.id))

@@ -16,6 +16,8 @@ from emserve.params import Downsampling, Parameters
 
 PACKAGED_CARDS = Path(__file__).parent / "cards"
 STARTER = "starter"
+DRAFTS = ".drafts"
+"""Folder in the model folder for what a command that changes it needs meanwhile; gone when that ends."""
 _DOWNSAMPLINGS: tuple[Downsampling, ...] = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -135,6 +137,11 @@ class ModelCard(BaseModel):
         return _DOWNSAMPLINGS[min(max(steps, 0), len(_DOWNSAMPLINGS) - 1)]
 
 
+def removal_mark(model_dir: Path, card: ModelCard) -> Path:
+    """A file that is there while the model is being removed; meanwhile no job is accepted for it."""
+    return model_dir / DRAFTS / f"{card.id}.leaving"
+
+
 class Catalogue:
     """The cards that this installation knows, packaged ones and those of the model folder.
 
@@ -179,6 +186,10 @@ class Catalogue:
             if path.is_file():
                 return path
         return None
+
+    def is_leaving(self, card: ModelCard) -> bool:
+        """Whether somebody is removing the model."""
+        return removal_mark(self._folders[0], card).exists()
 
     def find(self, reference: str) -> ModelCard:
         """The card that `name` or `name@version` means, whether its weights are installed or not.

@@ -64,9 +64,8 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
         created_at=datetime.now(UTC),
         request_id=traces().get("request_id"),
     )
-    _require_unchanged(resources, card)
     with about(job_id=job_id):
-        job = resources.book.accept(record)
+        job = resources.book.accept(record, lambda: _require_unchanged(resources, card))
         log.info("job accepted", extra={"model": record.model.id, "pixels": record.input.pixels})
     return job
 
@@ -80,8 +79,15 @@ def _card(resources: Resources, reference: str | None) -> ModelCard:
 
 
 def _require_unchanged(resources: Resources, card: ModelCard) -> None:
-    """Reading the header took a while, in which the model may have been removed."""
-    if resources.catalogue.runnable(card.id) != card:
+    """The image took a while, in which the model may have been removed, or somebody begun to."""
+    catalogue = resources.catalogue
+    if catalogue.is_leaving(card):
+        detail = (
+            f"{card.id} is being removed at this very moment. Submit the image with another model. If nobody "
+            f"removes it, a removal was cut short, and `emserve models remove {card.id}` ends it."
+        )
+        raise InvalidRequest(detail, errors=[FieldError("/model", detail)])
+    if catalogue.runnable(card.id) != card:
         detail = f"{card.id} was installed anew at this very moment. Submit the image again."
         raise InvalidRequest(detail, errors=[FieldError("/model", detail)])
 

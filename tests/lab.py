@@ -1,23 +1,18 @@
 """Models of a lab, installed into a folder without the command line's process around it."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from emserve.cards import ModelCard
 from emserve.installer.folder import ModelFolder
-from emserve.installer.installer import Conversion, Identity, Installer
+from emserve.installer.installer import Identity, Installer
 from tests.exports import export, small_network, write_config
 from workers.models.convert import convert
-
-
-def _convert(source: Path, weights: Path) -> Conversion:
-    return Conversion.model_validate(asdict(convert(source, weights)))
 
 
 def install(models: Path, name: str, source: Path) -> ModelCard:
     """Installs the export at `source`, beside which its yaml lies, as `name`@1."""
     identity = Identity(name, "1", title=name, description="A small network with random weights.")
-    return Installer(ModelFolder(models), _convert).bring(source, source.with_suffix(".yaml"), identity)
+    return Installer(ModelFolder(models), convert).bring(source, source.with_suffix(".yaml"), identity)
 
 
 def small_export(folder: Path, num_classes: int = 1) -> Path:

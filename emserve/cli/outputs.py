@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from emserve.client.errors import UnknownFormat
-from emserve.client.formats import Part, format_of
+from emserve.client.formats import Part, Wanted, format_of
 
 _OPTIONS: dict[Part, str] = {"labels": "--out", "objects": "--objects", "preview": "--preview"}
 _ENDINGS: dict[Part, str] = {"labels": ".labels.tif", "objects": ".objects.csv", "preview": ".preview.png"}
@@ -20,6 +20,12 @@ class Outputs:
     labels: Path | None = None
     objects: Path | None = None
     preview: Path | None = None
+    only_class: str | None = None
+    """Name or id of the class that is wanted of labels and objects; None: all."""
+
+    def class_of(self, part: Part) -> str | None:
+        """The class that `part` is narrowed to."""
+        return None if part == "preview" else self.only_class
 
     def wanted(self) -> Iterator[tuple[Part, Path]]:
         if self.labels is not None:
@@ -32,27 +38,31 @@ class Outputs:
     def for_images(self, images: Sequence[Path]) -> list["Outputs"]:
         """The files of each image. A name that cannot be meant ends the command with code 2."""
         several = len(images) > 1
+        if self.only_class is not None and self.labels is None and self.objects is None:
+            raise typer.BadParameter("--class says what --out or --objects saves: give one of them, too.")
         if several and any(True for _ in self.wanted()):
             _refuse_same_stems(images)
-        return [
-            Outputs(**{part: _file_for(part, path, image, several) for part, path in self.wanted()})
-            for image in images
-        ]
+        return [self._for_image(image, several) for image in images]
 
+    def _for_image(self, image: Path, several: bool) -> "Outputs":
+        files = {part: self._file_for(part, path, image, several) for part, path in self.wanted()}
+        return Outputs(files.get("labels"), files.get("objects"), files.get("preview"), self.only_class)
 
-def _file_for(part: Part, path: Path, image: Path, several: bool) -> Path:
-    if path.is_dir() or (several and not path.suffix):
-        return path / f"{image.stem}{_ENDINGS[part]}"
-    if several:
-        raise typer.BadParameter(
-            f"{_OPTIONS[part]} {path}: with several images it is a folder, in which each gets a file "
-            f"such as {image.stem}{_ENDINGS[part]}."
-        )
-    try:
-        format_of(part, path)
-    except UnknownFormat as error:
-        raise typer.BadParameter(f"{_OPTIONS[part]}: {error} A folder that exists will do, too.") from error
-    return path
+    def _file_for(self, part: Part, path: Path, image: Path, several: bool) -> Path:
+        if path.is_dir() or (several and not path.suffix):
+            return path / f"{image.stem}{_ENDINGS[part]}"
+        if several:
+            raise typer.BadParameter(
+                f"{_OPTIONS[part]} {path}: with several images it is a folder, in which each gets a file "
+                f"such as {image.stem}{_ENDINGS[part]}."
+            )
+        try:
+            Wanted(part, format_of(part, path), self.class_of(part))
+        except UnknownFormat as error:
+            raise typer.BadParameter(
+                f"{_OPTIONS[part]}: {error} A folder that exists will do, too."
+            ) from error
+        return path
 
 
 def _refuse_same_stems(images: Sequence[Path]) -> None:

@@ -1,7 +1,9 @@
 """How far an upload and a job are: a bar on a terminal, else a line whenever something changes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -9,6 +11,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -28,19 +31,8 @@ def upload_progress(console: Console, name: str) -> Iterator[OnBytes]:
     if not console.is_terminal:
         yield _plain_upload(console, name)
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{name}: sending", total=None)
-
-        def show(sent: int, total: int | None) -> None:
-            progress.update(task, completed=sent, total=total)
-
-        yield show
+    with _bar(console, f"{name}: sending", DownloadColumn(), TransferSpeedColumn()) as move:
+        yield lambda sent, total: move(completed=sent, total=total)
 
 
 @contextmanager
@@ -49,19 +41,12 @@ def download_progress(console: Console, name: str) -> Iterator[OnDownloaded]:
     if not console.is_terminal:
         yield _plain_download(console, name)
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{name}: asking", total=None)
+    columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with _bar(console, f"{name}: asking", *columns) as move:
 
         def show(have: int, total: int) -> None:
             text = f"{name}: fetching" if have < total else f"{name}: checking and converting"
-            progress.update(task, description=text, completed=have, total=total)
+            move(description=text, completed=have, total=total)
 
         yield show
 
@@ -72,20 +57,12 @@ def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
     if not console.is_terminal:
         yield _plain_job(console, name)
         return
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[steps]}"),
-        TextColumn("{task.fields[eta]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{name}: waiting", total=None, steps="", eta="")
+    columns = (TaskProgressColumn(), TextColumn("{task.fields[steps]}"), TextColumn("{task.fields[eta]}"))
+    with _bar(console, f"{name}: waiting", *columns, steps="", eta="") as move:
 
         def show(job: Job) -> None:
             at = job.progress
-            progress.update(
-                task,
+            move(
                 description=f"{name}: {describe(job)}",
                 total=1.0 if at else None,
                 completed=at.fraction if at else 0,
@@ -94,6 +71,16 @@ def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
             )
 
         yield show
+
+
+@contextmanager
+def _bar(
+    console: Console, text: str, *columns: ProgressColumn, **fields: Any
+) -> Iterator[Callable[..., None]]:
+    """A bar that goes when it ends; gives what moves it. `fields`, of any type, are for its columns."""
+    first = (TextColumn("{task.description}", markup=False), BarColumn())
+    with Progress(*first, *columns, console=console, transient=True) as progress:
+        yield partial(progress.update, progress.add_task(text, total=None, **fields))
 
 
 def describe(job: Job) -> str:

@@ -53,6 +53,14 @@ def submit(  # the parameters are the command's options
     preview: Annotated[
         Path | None, typer.Option(help="Save the image with the objects outlined: .png, or a folder.")
     ] = None,
+    only_class: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Of a model of several classes, save the objects of this one only.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -61,9 +69,10 @@ def submit(  # the parameters are the command's options
     Saving anything waits for the jobs to end. With --json there is one job per line.
     """
     submission = Submission(model, parse_parameters(param or (), params), parse_tags(tag or ()))
-    outputs = Outputs(labels=out, objects=objects, preview=preview).for_images(images)
+    outputs = Outputs(out, objects, preview, only_class).for_images(images)
     must_wait = wait or any(True for _ in outputs[0].wanted())
     with Client(url) as client:
+        _require_class(client, model, only_class)
         jobs = [_send(client, image, submission) for image in images]
         accepted = [job for job in jobs if job is not None]
         done = [True]
@@ -75,6 +84,17 @@ def submit(  # the parameters are the command's options
             _announce(accepted, client.url, as_json)
     if len(accepted) < len(images) or not all(done):
         raise typer.Exit(FAILED)
+
+
+def _require_class(client: Client, model: str, only_class: str | None) -> None:
+    """Ends the command with code 2, before anything is sent, where the model has no such class."""
+    if only_class is None:
+        return
+    classes = client.model(model).class_names
+    if only_class not in {*classes.values(), *map(str, classes)}:
+        raise typer.BadParameter(
+            f"--class {only_class}: {model} has no such class. Its classes: {', '.join(classes.values())}."
+        )
 
 
 def _send(client: Client, image: Path, submission: Submission) -> Job | None:
@@ -109,7 +129,7 @@ def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
         stdout().print(Text(f"{ended.input.filename}: {ended.id} {ended.status}, {found}"), soft_wrap=True)
     for part, path in files.wanted():
         path.parent.mkdir(parents=True, exist_ok=True)
-        client.save(ended.id, part, path)
+        client.save(ended.id, part, path, only_class=files.class_of(part))
         stderr().print(Text(f"{part}: {path}", "dim"), soft_wrap=True)
     return True
 

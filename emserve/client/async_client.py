@@ -15,7 +15,7 @@ from emserve.client import stories
 from emserve.client.answer import Answer, Broken
 from emserve.client.call import Call, Pause
 from emserve.client.draft import draft
-from emserve.client.formats import Part, format_of
+from emserve.client.formats import Part, Wanted, format_of
 from emserve.client.job_filter import JobFilter
 from emserve.client.label_file import read_npy
 from emserve.client.model_info import ModelInfo
@@ -119,20 +119,23 @@ class AsyncClient:
         """
         return await self._carry_out(stories.await_end(job_id, Patience(timeout, on_progress)))
 
-    async def labels(self, job_id: str) -> Labels:
-        """The label map, (H, W) or (Z, H, W), uint8, uint16 or uint32: background 0, objects 1 to n."""
+    async def labels(self, job_id: str, only_class: str | int | None = None) -> Labels:
+        """The label map, (H, W) or (Z, H, W), uint8, uint16 or uint32: background 0, objects 1 to n.
+
+        `only_class`, the name or id of a class, leaves out the objects of the others.
+        """
         with tempfile.TemporaryFile() as file:
-            await self._carry_out(stories.fetch(job_id, "labels", "npy", Sink(file)))
+            await self._carry_out(stories.fetch(job_id, Wanted("labels", "npy", only_class), Sink(file)))
             return await asyncio.to_thread(read_npy, file)
 
-    async def objects(self, job_id: str) -> list[Row]:
-        """A row per object: its measures by column name, px and nm in the names."""
-        return await self._carry_out(stories.read_objects(job_id))
+    async def objects(self, job_id: str, only_class: str | int | None = None) -> list[Row]:
+        """A row per object, of one class if given: its measures by column name, px and nm in the names."""
+        return await self._carry_out(stories.read_objects(job_id, only_class))
 
     async def preview(self, job_id: str) -> bytes:
         """A PNG with each object outlined, at most 1024 pixels a side; of a volume three planes."""
         file = io.BytesIO()
-        await self._carry_out(stories.fetch(job_id, "preview", None, Sink(file)))
+        await self._carry_out(stories.fetch(job_id, Wanted("preview"), Sink(file)))
         return file.getvalue()
 
     async def provenance(self, job_id: str) -> dict[str, object]:
@@ -145,17 +148,18 @@ class AsyncClient:
         part: Part,
         path: str | os.PathLike[str],
         format: str | None = None,  # noqa: A002  # the service's own word for it
+        only_class: str | int | None = None,
     ) -> Path:
         """Writes a result to `path`, which appears only once it is complete and its checksum is right.
 
         `part`: labels, objects, preview or provenance. `format`: as the service names them (ome-tiff, tiff,
         npy, png, zarr; csv, json); None goes by the extension of `path`, and raises UnknownFormat if that
-        tells none.
+        tells none. `only_class`, the name or id of a class: labels or objects of that class alone.
         """
         target = Path(path)
-        chosen = format or format_of(part, target)
+        wanted = Wanted(part, format or format_of(part, target), only_class)
         with draft(target) as file:
-            await self._carry_out(stories.fetch(job_id, part, chosen, Sink(file)))
+            await self._carry_out(stories.fetch(job_id, wanted, Sink(file)))
         return target
 
     async def models(self) -> list[ModelInfo]:

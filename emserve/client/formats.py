@@ -1,6 +1,7 @@
 """The forms that results come in, and which of them a file's name means."""
 
 import os
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
@@ -23,6 +24,7 @@ _FORMATS: dict[Part, dict[str, str | None]] = {
 }
 """By extension; None where the service knows one form only."""
 
+_BY_CLASS: tuple[Part, ...] = ("labels", "objects")
 _PATHS: dict[Part, str] = {part: part for part in _FORMATS} | {"preview": "preview.png"}
 
 
@@ -37,8 +39,30 @@ def format_of(part: Part, path: str | os.PathLike[str]) -> str | None:
     )
 
 
-def part_path(part: Part) -> str:
-    """The last step of the result's URL. Raises UnknownFormat for what is no result."""
-    if part not in _PATHS:
-        raise UnknownFormat(f"There is no result {part!r}; a job has {', '.join(_PATHS)}.")
-    return _PATHS[part]
+@dataclass(frozen=True)
+class Wanted:
+    """A result, and the form that it is wanted in. Raises UnknownFormat for what no service has."""
+
+    part: Part
+    format: str | None = None
+    """As the service names it; None where it knows one form only."""
+    only_class: str | int | None = None
+    """Name or id of the class whose objects are wanted; None for all."""
+
+    def __post_init__(self) -> None:
+        if self.part not in _PATHS:
+            raise UnknownFormat(f"There is no result {self.part!r}; a job has {', '.join(_PATHS)}.")
+        if self.only_class is not None and self.part not in _BY_CLASS:
+            raise UnknownFormat(f"The {self.part} is of all classes; only {' and '.join(_BY_CLASS)} are not.")
+        if self.only_class is not None and self.format == "zarr":
+            raise UnknownFormat("A Zarr holds all classes; one of them comes as .tif, .npy or .png.")
+
+    @property
+    def path(self) -> str:
+        """The last step of the result's URL."""
+        return _PATHS[self.part]
+
+    def query(self) -> dict[str, str]:
+        """The query of the result's URL."""
+        values = {"format": self.format, "class": self.only_class}
+        return {name: str(value) for name, value in values.items() if value is not None}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from emserve.client.answer import Answer, Broken
 from emserve.client.call import STUBBORN_TRIES, TRIES, Call, Pause
 from emserve.client.errors import JobCancelled, JobFailed, ServiceUnreachable, WaitTimedOut
-from emserve.client.formats import Part, part_path
+from emserve.client.formats import Wanted
 from emserve.client.job_filter import JobFilter
 from emserve.client.model_info import ModelInfo, ModelInfos
 from emserve.client.payload import Payload
@@ -114,19 +114,19 @@ def read_model(reference: str) -> Story[ModelInfo]:
     return (yield from _ask(Call("GET", f"/v1/models/{quote(reference, safe='@')}"))).read_as(_MODEL)
 
 
-def read_objects(job_id: str) -> Story[list[Row]]:
-    answer = yield from _ask(_result_call(job_id, "objects", "json"))
+def read_objects(job_id: str, only_class: str | int | None = None) -> Story[list[Row]]:
+    answer = yield from _ask(_result_call(job_id, Wanted("objects", "json", only_class)))
     return answer.read_as(TypeAdapter(_Objects)).objects
 
 
 def read_provenance(job_id: str) -> Story[dict[str, object]]:
-    return (yield from _ask(_result_call(job_id, "provenance", None))).read_as(_PROVENANCE)
+    return (yield from _ask(_result_call(job_id, Wanted("provenance")))).read_as(_PROVENANCE)
 
 
-def fetch(job_id: str, part: Part, format_name: str | None, sink: Sink) -> Story[None]:
+def fetch(job_id: str, wanted: Wanted, sink: Sink) -> Story[None]:
     """A result into `sink`. Raises CorruptAnswer when it is not what the server announced."""
-    answer = yield from _ask(_result_call(job_id, part, format_name, sink))
-    sink.check(answer.headers, f"{part} of the job {job_id}")
+    answer = yield from _ask(_result_call(job_id, wanted, sink))
+    sink.check(answer.headers, f"{wanted.part} of the job {job_id}")
 
 
 def require_success(job: Job) -> None:
@@ -157,10 +157,9 @@ def _ask(call: Call) -> Story[Answer]:
     return outcome
 
 
-def _result_call(job_id: str, part: Part, format_name: str | None, sink: Sink | None = None) -> Call:
-    query = {} if format_name is None else {"format": format_name}
-    path = f"{_path(job_id)}/{part_path(part)}"
-    return Call("GET", path, query, sink=sink, patience_seconds=_SLOW_SECONDS)
+def _result_call(job_id: str, wanted: Wanted, sink: Sink | None = None) -> Call:
+    path = f"{_path(job_id)}/{wanted.path}"
+    return Call("GET", path, wanted.query(), sink=sink, patience_seconds=_SLOW_SECONDS)
 
 
 def _path(job_id: str) -> str:

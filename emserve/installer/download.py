@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -24,6 +24,7 @@ _RECORD_BYTES = 8 * 1024**2
 _LEAST_RATE = 1024  # bytes per second; what is slower stands still
 _LONGEST_PAUSE = 60.0
 _NO_CONTACT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_REFUSAL = re.compile(r"4\d\d\b")  # how an answer of a proxy that will not connect begins
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -134,6 +135,8 @@ class Downloader:
                 raise _Interrupted(
                     f"the server answered {code} {response.reason_phrase}", _retry_after(response)
                 )
+            if code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                raise DownloadFailed(_refused_by_proxy(url, f"{code} {response.reason_phrase}"))
             if not response.is_success:
                 raise DownloadFailed(
                     f"{url} answered {code} {response.reason_phrase}. If the publisher has moved it, "
@@ -150,6 +153,8 @@ class Downloader:
             except _Interrupted as error:
                 reason, wait = str(error), error.wait_seconds
             except httpx.TransportError as error:
+                if isinstance(error, httpx.ProxyError) and _REFUSAL.match(str(error)):
+                    raise DownloadFailed(_refused_by_proxy(url, str(error))) from error
                 if not self._answered and isinstance(error, _NO_CONTACT):
                     raise DownloadFailed(_unreachable(url, error)) from error
                 reason, wait = _transport_reason(error, self._patience), None
@@ -217,12 +222,32 @@ def _unreachable(url: str, error: httpx.TransportError) -> str:
             f"{host} does not prove who it is: {error}. If your network has an authority of its own, name "
             "its certificate in SSL_CERT_FILE."
         )
-    proxy = getproxies().get(urlsplit(url).scheme)
-    through = f" through the proxy {_without_password(proxy)} that the environment names" if proxy else ""
+    proxy = _proxy_of(url)
+    through = f" through the proxy {proxy} that the environment names" if proxy else ""
     return (
         f"{host} cannot be reached{through}: {_words(error)}. Without a network, fetch the "
         "files elsewhere and give their folder with --from."
     )
+
+
+def _refused_by_proxy(url: str, answer: str) -> str:
+    host = urlsplit(url).hostname
+    remedy = (
+        "Give it the user and password that it asks for: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT."
+        if answer.startswith("407")
+        else f"Have it let {host} through, or name the host in NO_PROXY if there is a way without it."
+    )
+    return (
+        f"The proxy {_proxy_of(url) or 'on the way'} refuses the way to {host}: it answered {answer}. "
+        f"{remedy} Or fetch the files elsewhere and give their folder with --from."
+    )
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for an address, without its password."""
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return None if proxy is None or proxy_bypass(parts.hostname or "") else _without_password(proxy)
 
 
 def _without_password(proxy: str) -> str:

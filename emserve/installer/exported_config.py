@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from emserve.cards import Norms
+from emserve.installer.conversion import Conversion
 from emserve.installer.errors import ConfigInvalid
 
 _MOST_BYTES = 1024**2
@@ -70,13 +71,12 @@ class ExportedConfig(BaseModel):
             faults.append(f"thing_list has {strangers}, which labels do not")
         return faults
 
-    def require_channels(self, channels: int, name: str) -> None:
-        """Raises ConfigInvalid when a network of so many semantic channels cannot have these classes."""
-        expected = 1 if len(self.labels) == 1 else len(self.labels) + 1
-        if channels not in {expected, len(self.labels) + 1}:
+    def require_classes_of(self, conversion: Conversion, name: str) -> None:
+        """Raises ConfigInvalid when the network cannot have these classes."""
+        if not conversion.has_classes(len(self.labels)):
             fault = (
-                f"labels are {self.labels}, for which a network has {expected} semantic channels (one, or "
-                f"one per class and one for the background), and this one has {channels}"
+                f"labels are {self.labels}, for which a network has one semantic channel per class and one "
+                f"for the background (a single class may do without), and this one has {conversion.channels}"
             )
             raise ConfigInvalid(name, [fault])
 

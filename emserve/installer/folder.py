@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from emserve.cards import ModelCard
+from emserve.cards import DRAFTS, ModelCard
 from emserve.installer.errors import (
     DiskFull,
     FileChanged,
@@ -64,7 +64,7 @@ class ModelFolder:
         """Keeps other commands out meanwhile; gives an empty folder for drafts, which is gone afterwards.
 
         Raises FolderBusy, FolderUnwritable, DiskFull."""
-        drafts = self.path / ".drafts"
+        drafts = self.path / DRAFTS
         with self._errors(), self._locked():
             shutil.rmtree(drafts, ignore_errors=True)  # of a command that was killed
             drafts.mkdir()

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from emserve.cards import PACKAGED_CARDS, Catalogue, ModelCard, Source
+from emserve.installer.conversion import Conversion
 from emserve.installer.download import OnBytes
 from emserve.installer.errors import ModelExists, NotPublished, RecordUnusable
 from emserve.installer.exported_config import ExportedConfig
@@ -17,22 +15,6 @@ from emserve.installer.publisher import Publisher
 from emserve.installer.record import Record
 
 _UNKNOWN = "unknown"
-
-
-class Conversion(BaseModel):
-    """What `workers.models.convert` found in a file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    architecture: str
-    architecture_config: dict[str, Any]  # the fields differ from one architecture to the next
-    channels: int
-    """Of its semantic output: 1, or one per class and one for the background."""
-    fused: bool
-    parameters: int
-    sha256: str
-    """Of the weights that were written."""
-
 
 Convert = Callable[[Path, Path], Conversion]
 """Makes weights (the second path) of a file that torch wrote (the first)."""
@@ -115,7 +97,7 @@ class Installer:
             self._folder.require_room(file.stat().st_size)
             weights = drafts / "weights.safetensors"
             conversion = self._convert(file, weights)
-            config.require_channels(conversion.channels, config_file.name)
+            config.require_classes_of(conversion, config_file.name)
             installed = _converted(card, conversion, card.source)
             self._folder.install(installed, weights)
         return installed
@@ -172,8 +154,7 @@ def _as_recorded(card: ModelCard, record: Record) -> ModelCard:
 
 
 def _require_classes(card: ModelCard, conversion: Conversion) -> None:
-    classes = len(card.class_names)
-    if conversion.channels not in {1 if classes == 1 else classes + 1, classes + 1}:
+    if not conversion.has_classes(len(card.class_names)):
         raise RecordUnusable(
             f"The file of {card.id} holds a network of {conversion.channels} semantic channels, and the "
             f"model has the classes {', '.join(card.class_names.values())}. It is another model's file."

@@ -1,11 +1,10 @@
 """Removing a model, unless a job that was accepted still needs it."""
 
-import contextlib
 from collections.abc import Callable
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.cards import ModelCard
+from emserve.cards import ModelCard, removal_mark
 from emserve.errors import BrokerUnavailable, JobNotFound
 from emserve.installer.errors import ModelInUse
 from emserve.installer.folder import ModelFolder
@@ -16,17 +15,13 @@ Needed = Callable[[], list[str]]
 
 def remove(folder: ModelFolder, card: ModelCard, needed: Needed) -> None:
     """Removes weights and card. Raises ModelInUse and the folder's errors."""
-    with folder.changing() as drafts:
-        _refuse_if(needed, card)
-        weights, hidden = folder.weights_file(card), drafts / "removed.safetensors"
-        with contextlib.suppress(FileNotFoundError):
-            weights.replace(hidden)  # from here on no job is accepted for it
-        try:
-            _refuse_if(needed, card)  # one may have been, just before
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                hidden.replace(weights)
-            raise
+    with folder.changing():
+        # Whoever accepts a job lists it first and then looks for this mark; here it is the other way round.
+        # So one of the two sees the other, whichever comes first, and no accepted job is without its model.
+        removal_mark(folder.path, card).touch()
+        if ids := needed():
+            raise ModelInUse(card.id, ids)
+        folder.weights_file(card).unlink(missing_ok=True)
         folder.card_file(card).unlink(missing_ok=True)
 
 
@@ -48,8 +43,3 @@ def _needs(book: JobBook, job_id: str, card_id: str) -> bool:
     except JobNotFound:  # an upload that is no job yet, or one that was deleted
         return False
     return end is None and record.model.id == card_id
-
-
-def _refuse_if(needed: Needed, card: ModelCard) -> None:
-    if ids := needed():
-        raise ModelInUse(card.id, ids)

@@ -1,7 +1,7 @@
 """TorchScript archives: their tensors, read without running any of their code.
 
 The description in such an archive is a pickle: a program that builds the tree of modules. It is run by an
-unpickler that knows twelve inert names and no other, after its instructions were checked one by one.
+unpickler that knows a few inert names and no other, after its instructions were checked one by one.
 """
 
 import io
@@ -47,6 +47,12 @@ _QUANTIZED = frozenset(
 _LISTS = frozenset(
     {"build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag"}
 )
+
+_SENSELESS = (
+    *(pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError, ValueError),
+    *(AttributeError, OverflowError, RecursionError, RuntimeError),
+)
+"""What unpickling raises when a description was not written by torch, or was damaged."""
 
 Unpickled = Any  # a pickle can hold anything; whatever is no module and no tensor is passed over
 
@@ -115,11 +121,7 @@ class _Reader(pickle.Unpickler):
     def load_root(self) -> Unpickled:
         try:
             return self.load()
-        except (pickle.UnpicklingError, EOFError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ModelFileDamaged(
-                f"{self._name} is damaged: its description makes no sense ({error})."
-            ) from error
-        except (AttributeError, OverflowError, RecursionError, RuntimeError) as error:
+        except _SENSELESS as error:
             raise ModelFileDamaged(
                 f"{self._name} is damaged: its description makes no sense ({error})."
             ) from error

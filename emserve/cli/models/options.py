@@ -8,8 +8,9 @@ import typer
 from emserve.cli.programs import ProgramFailed, run_program
 from emserve.cli.up_options import settings_of
 from emserve.client.address import VARIABLE
+from emserve.installer.conversion import Conversion
 from emserve.installer.folder import ModelFolder
-from emserve.installer.installer import Conversion, Installer
+from emserve.installer.installer import Installer
 from emserve.settings import Settings
 
 _CONVERTER = "workers.models.convert"

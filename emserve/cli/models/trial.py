@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,25 +20,21 @@ from emserve.cli.consoles import stderr, stdout
 from emserve.cli.evaluate import compare
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings
 from emserve.cli.models.pull import From, opened_publisher
+from emserve.cli.models.samples import Sample, given_samples, published_samples
 from emserve.cli.programs import run_program
-from emserve.cli.progress import download_progress
 from emserve.cli.temporary_service import temporary_service
 from emserve.client.client import Client
 from emserve.client.errors import ClientError
 from emserve.client.segmentation import Row
 from emserve.client.stories import require_success
-from emserve.errors import EmserveError
 from emserve.installer.download import Patience
 from emserve.installer.folder import ModelFolder
-from emserve.installer.publisher import Publisher
-from emserve.installer.record import Record
 from emserve.jobs import Job
 
 _LARGEST = 10
-_SIZES = ("area_px", "volume_vx")
+_MEASURES = ("area_px", "volume_vx")
 _STRUCTURES = frozenset({"mito", "nuclei", "lipid"})  # what phantoms have
 _SEED, _SIDE = "43", "512"
-_IMAGE_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg", ".zip")
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,9 @@ class Trial:
     seconds: float = 0.0
     """From the job's start to its end."""
     largest: tuple[int, ...] = ()
-    """Sizes of the ten largest objects, in pixels or voxels."""
+    """Sizes of the ten largest objects."""
+    measure: str | None = None
+    """The column of the objects' table that these are: area_px, of a volume volume_vx."""
     f1: float | None = None
     """At an IoU of 0.5, where the objects are known."""
     problem: str | None = None
@@ -83,54 +80,21 @@ def try_model(  # the parameters are the command's options
     card = Catalogue(settings.models, settings.model_pin).runnable(model)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emserve-images-")))
-        given = [path for image in images or [] for path in _images_in(image)]
+        samples = [sample for image in images or [] for sample in given_samples(image)]
         if not offline and card.source.acceptance:
             publisher = stack.enter_context(opened_publisher(source, settings, Patience.silence_seconds))
-            given += _fetched(card, publisher, ModelFolder(settings.models), folder)
+            samples += published_samples(card, publisher, ModelFolder(settings.models), folder)
         if url is None:
             with stderr().status("Starting a service for the test"):
                 url = stack.enter_context(temporary_service(settings))
         client = stack.enter_context(Client(url))
-        trials = [_on_phantom(client, card, folder), *(_on_image(client, card, path) for path in given)]
+        trials = [
+            _on_phantom(client, card, folder),
+            *(_on_sample(client, card, sample) for sample in samples),
+        ]
     _show(card, trials, as_json)
     if any(trial.problem is not None for trial in trials):
         raise typer.Exit(FAILED)
-
-
-def _images_in(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(each for each in path.iterdir() if each.suffix.lower() in _IMAGE_SUFFIXES)
-
-
-def _fetched(card: ModelCard, publisher: Publisher, models: ModelFolder, folder: Path) -> list[Path]:
-    """The publisher's acceptance images, in `folder`; those that cannot be had are told of and left out."""
-    found: list[Path] = []
-    for number in card.source.acceptance.values():
-        try:
-            record = publisher.record(number)
-            with models.changing():
-                found += [
-                    _fetch(number, name, publisher, models, folder) for name in _names_of_images(record)
-                ]
-        except (EmserveError, ClientError) as error:
-            text = f"Images of record {number} are left out: {error}"
-            stderr().print(Text(text, "yellow"), soft_wrap=True)
-    return found
-
-
-def _names_of_images(record: Record | None) -> list[str]:
-    files = record.files if record else []
-    return [file.key for file in files if file.key.lower().endswith(_IMAGE_SUFFIXES)]
-
-
-def _fetch(number: str, name: str, publisher: Publisher, models: ModelFolder, folder: Path) -> Path:
-    with download_progress(stderr(), name) as on_bytes:
-        fetched = publisher.file(number, name, models, on_bytes)
-    target = folder / Path(name).name
-    shutil.copyfile(fetched, target)
-    publisher.done_with(fetched)
-    return target
 
 
 def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
@@ -142,7 +106,7 @@ def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
     run_program("training.phantoms", *kind, *places, extra="worker")
 
     def attempt() -> Trial:
-        job = _segmented(client, card, image)
+        job = _segmented(client, card, Sample(image))
         client.save(job.id, "labels", labels)
         is_known = first in _STRUCTURES and not others
         return _trial("phantom", client, job, compare(labels, truth).f1_50 if is_known else None)
@@ -150,8 +114,9 @@ def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
     return _outcome("phantom", attempt)
 
 
-def _on_image(client: Client, card: ModelCard, image: Path) -> Trial:
-    return _outcome(image.name, lambda: _trial(image.name, client, _segmented(client, card, image), None))
+def _on_sample(client: Client, card: ModelCard, sample: Sample) -> Trial:
+    name = sample.path.name
+    return _outcome(name, lambda: _trial(name, client, _segmented(client, card, sample), None))
 
 
 def _outcome(name: str, attempt: Callable[[], Trial]) -> Trial:
@@ -162,8 +127,8 @@ def _outcome(name: str, attempt: Callable[[], Trial]) -> Trial:
         return Trial(name, problem=str(error))
 
 
-def _segmented(client: Client, card: ModelCard, image: Path) -> Job:
-    job = client.submit(image, card.id, tags={"made-by": "emserve-models-test"})
+def _segmented(client: Client, card: ModelCard, sample: Sample) -> Job:
+    job = client.submit(sample.path, card.id, sample.params, tags={"made-by": "emserve-models-test"})
     with leaving_jobs(client, [job]):
         ended = watch(client, job)
     require_success(ended)
@@ -174,11 +139,12 @@ def _trial(name: str, client: Client, job: Job, f1: float | None) -> Trial:
     rows = client.objects(job.id)
     begun, finished = job.started_at, job.finished_at
     seconds = (finished - begun).total_seconds() if begun and finished else 0.0
-    return Trial(name, len(rows), seconds, _largest(rows), f1)
+    measure = next((each for each in _MEASURES if rows and each in rows[0]), None)
+    return Trial(name, len(rows), seconds, _largest(rows, measure), measure, f1)
 
 
-def _largest(rows: list[Row]) -> tuple[int, ...]:
-    values = [row.get(name) for row in rows for name in _SIZES]
+def _largest(rows: list[Row], measure: str | None) -> tuple[int, ...]:
+    values = [row.get(measure) for row in rows if measure]
     sizes = [int(value) for value in values if isinstance(value, int | float)]
     return tuple(sorted(sizes, reverse=True)[:_LARGEST])
 
@@ -189,12 +155,14 @@ def _show(card: ModelCard, trials: list[Trial], as_json: bool) -> None:
         typer.echo(json.dumps(shown))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-    for name in ("image", "objects", "seconds", "F1", "ten largest objects, in pixels or voxels"):
+    for name in ("image", "objects", "seconds", "F1", "measure", "ten largest objects"):
         table.add_column(
             name, overflow="fold", justify="right" if name in {"objects", "seconds", "F1"} else "left"
         )
     for trial in trials:
         f1 = "-" if trial.f1 is None else f"{trial.f1:.2f}"
         last = Text(trial.problem, "red") if trial.problem else Text(" ".join(map(str, trial.largest)))
-        table.add_row(Text(trial.image), str(trial.objects), f"{trial.seconds:.1f}", f1, last)
+        table.add_row(
+            Text(trial.image), str(trial.objects), f"{trial.seconds:.1f}", f1, trial.measure or "-", last
+        )
     stdout().print(Text(f"{card.id}, SHA-256 {card.weights_sha256}", "bold"), table, sep="\n")
