@@ -1,8 +1,10 @@
 """Models that come and go while the service runs, and the memory that they take."""
 
 import io
+import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import httpx
 import numpy as np
 import obstore
 import pytest
+from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from emserve import storage
+from emserve.cards import removal_mark
+from emserve.client import Client
+from emserve.installer.folder import ModelFolder
 from emserve.jobs import Job, PinnedModel
 from tests.commands import refused, run
 from tests.integration.api_calls import submit, succeeded
@@ -121,6 +127,51 @@ def test_a_model_that_jobs_need_is_not_removed(lab: RunningService, http: httpx.
     assert answer.json()["type"].endswith("unknown-model")
 
 
+def test_no_job_is_accepted_for_a_model_that_is_leaving(
+    lab: RunningService, http: httpx.Client, export: Path
+) -> None:
+    card = install(models_dir(lab), "leaving", export)
+    mark = removal_mark(models_dir(lab), card)
+    mark.parent.mkdir()
+    mark.touch()  # as by a removal that was killed
+    answer = http.post("/v1/jobs", files={"image": ("a.tif", tiff(_IMAGE))}, data={"model": "leaving"})
+    assert answer.status_code == 422, answer.text
+    assert "leaving@1 is being removed at this very moment" in answer.json()["detail"]
+    assert http.get("/v1/jobs", params={"model": "leaving"}).json()["jobs"] == []
+    assert remove(lab, "leaving").returncode == 0
+    assert not mark.parent.exists()
+
+
+def test_of_a_removal_and_a_submission_at_once_one_is_refused(
+    lab: RunningService, http: httpx.Client, export: Path
+) -> None:
+    card = install(models_dir(lab), "racing", export)
+    folder = ModelFolder(models_dir(lab))
+    files = {path: path.read_bytes() for path in (folder.weights_file(card), folder.card_file(card))}
+    removed = 0
+
+    def send(_: int) -> httpx.Response:
+        return http.post("/v1/jobs", files={"image": ("a.tif", tiff(_IMAGE))}, data={"model": "racing"})
+
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(send, number) for number in range(24)]
+        while not all(each.done() for each in sent):
+            if remove(lab, "racing").returncode == 0:
+                removed += 1
+                for path, content in files.items():  # it is installed again, the weights first
+                    path.write_bytes(content)
+    answers = [each.result() for each in sent]
+    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    refusals = {answer.json()["type"].rpartition(":")[2] for answer in answers if answer.status_code != 202}
+    assert refusals <= {"invalid-request", "model-missing", "unknown-model"}
+    for job_id in accepted:
+        succeeded(http, job_id)
+    assert removed > 0
+    assert len(http.get("/v1/jobs", params={"model": "racing", "page_size": 100}).json()["jobs"]) == len(
+        accepted
+    )
+
+
 def test_files_that_are_no_models_cost_no_other(
     lab: RunningService, http: httpx.Client, export: Path
 ) -> None:
@@ -198,9 +249,32 @@ def test_a_model_of_several_classes_gives_a_label_map_of_each(
         assert listed == [row for row in rows if row["class_id"] == class_id]
         together += only
     assert (together == whole).all()
+    asked_for_a_class_by_client_and_command(lab, job, image, tmp_path)
     refusal = http.get(f"/v1/jobs/{job.id}/labels?class=nerve").json()
     assert refusal["type"].endswith("invalid-request")
     assert "class-1, class-2, class-3" in refusal["detail"]
+
+
+def asked_for_a_class_by_client_and_command(
+    lab: RunningService, job: Job, image: NDArray[np.uint8], folder: Path
+) -> None:
+    (folder / "cell.tif").write_bytes(tiff(image))
+    submit_it = ("submit", folder / "cell.tif", "--model", "many", "--url", lab.url)
+    unknown = run(*submit_it, "--class", "nerve", "--out", folder / "nerve.npy")
+    assert unknown.returncode == 2
+    assert "class-1, class-2, class-3" in " ".join(unknown.stderr.replace("│", "").split())
+    files = (folder / "second.npy", folder / "second.json", folder / "whole.png")
+    saved = zip(("--out", "--objects", "--preview"), files, strict=True)
+    done = run(*submit_it, "--class", "class-2", *(word for option in saved for word in option))
+    assert done.returncode == 0, done.stderr
+    with Client(lab.url) as client:
+        rows = client.objects(job.id, only_class="class-2")
+        assert rows == [row for row in client.objects(job.id) if row["class_id"] == 2]
+        assert rows == client.objects(job.id, only_class=2) == json.loads(files[1].read_text())["objects"]
+        only = client.labels(job.id, only_class=2)
+        assert set(np.unique(only)) - {0} == {row["label"] for row in rows}
+        assert (np.load(files[0]) == only).all()
+        assert files[2].read_bytes() == client.preview(job.id)
 
 
 def labels_at(http: httpx.Client, link: str) -> np.ndarray[Any, Any]:

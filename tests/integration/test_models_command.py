@@ -3,57 +3,101 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from emserve.client import Client
 from tests.commands import refused, run
 from tests.exports import export, small_network
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 from tests.zenodo import Zenodo, zenodo
 
-_WEIGHTS, _IMAGES = "6861565", "15319873"
+_WEIGHTS, _IMAGES, _VOLUMES = "6861565", "15319873", "15311513"
+_IMAGE, _VOLUME = "nanotomy_islet_rat375_crop1.tif", "hela_cell_em.tif"  # as they are called there
+
+
+def _stack() -> bytes:
+    """A stack whose file calls its slices times, as Fiji's do when nobody tells it otherwise."""
+    plane = np.random.default_rng(4).normal(147, 33, (96, 128)).clip(0, 255).astype(np.uint8)
+    return tiff(np.stack([plane] * 16), imagej=True, metadata={"axes": "TYX"})
 
 
 @pytest.fixture(scope="module")
 def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zenodo]:
-    """A small network in MitoNet's place, and an image in the place of its acceptance images."""
+    """A small network in MitoNet's place, and small images in the place of its acceptance images."""
     path = tmp_path_factory.mktemp("publisher") / "MitoNet_v1.pth"
     export(small_network("panoptic_deeplab_pr"), "panoptic_deeplab_pr", path)
-    image = tiff(phantom(side=128).image)
-    with zenodo(files={_WEIGHTS: {path.name: path}, _IMAGES: {"em.tif": image, "notes.txt": b"-"}}) as server:
+    images: dict[str, Path | bytes] = {_IMAGE: tiff(phantom(side=128).image), "notes.txt": b"-"}
+    files = {_WEIGHTS: {path.name: path}, _IMAGES: images, _VOLUMES: {_VOLUME: _stack()}}
+    with zenodo(files=files) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def lab(tmp_path_factory: pytest.TempPathFactory, publisher: Zenodo) -> Iterator[RunningService]:
+    """A service with MitoNet as this publisher has it."""
     with running_service(tmp_path_factory.mktemp("lab") / "data") as service:
+        pull = ("models", "pull", "mitonet", "--from", publisher.url, "--data-dir", service.data_dir)
+        assert run(*pull).returncode == 0
         yield service
 
 
-def test_a_pulled_model_is_tried_on_a_phantom_and_on_its_publishers_images(
+def tried(lab: RunningService, source: str | Path, *options: str | Path) -> tuple[dict[str, Any], Any]:
+    """What `emserve models test mitonet` found, by image, and the finished command."""
+    where = ("--url", lab.url, "--data-dir", lab.data_dir, "--from", source)
+    done = run("models", "test", "mitonet", "--json", *where, *options)
+    result = json.loads(done.stdout)
+    assert result["model"] == "mitonet@1"
+    return {trial["image"]: trial for trial in result["trials"]}, done
+
+
+def sizes_in_the_label_map(lab: RunningService, filename: str) -> list[int]:
+    """Of the ten largest objects of the newest job with that file, counted in its label map."""
+    with Client(lab.url) as client:
+        job = next(job for job in client.jobs() if job.input.filename == filename)
+        counts = np.bincount(client.labels(job.id).ravel())[1:]
+    return [int(count) for count in np.sort(counts)[::-1][:10]]
+
+
+def test_a_pulled_model_is_tried_on_a_phantom_and_on_its_publishers_image_and_volume(
     publisher: Zenodo, lab: RunningService, tmp_path: Path
 ) -> None:
-    folder = ["--data-dir", str(lab.data_dir)]
-    assert run("models", "pull", "mitonet", "--from", publisher.url, *folder).returncode == 0
     (tmp_path / "own.tif").write_bytes(tiff(phantom(side=96).image))
     (tmp_path / "text.tif").write_text("no image")
-    tried = run(
-        *("models", "test", "mitonet", "--json", "--url", lab.url, "--from", publisher.url, *folder),
-        *("--image", str(tmp_path / "own.tif"), "--image", str(tmp_path / "text.tif")),
-    )
-    assert tried.returncode == 1, tried.stderr  # for the image that is none
-    result = json.loads(tried.stdout)
-    assert result["model"] == "mitonet@1"
-    trials = {trial["image"]: trial for trial in result["trials"]}
-    assert list(trials) == ["phantom", "own.tif", "text.tif", "em.tif"]
+    trials, done = tried(lab, publisher.url, "--image", tmp_path)
+    assert done.returncode == 1, done.stderr  # for the image that is none
+    assert list(trials) == ["phantom", "own.tif", "text.tif", _IMAGE, _VOLUME]
+    assert "left out" not in done.stderr
     assert 0 <= trials["phantom"]["f1"] <= 1
-    for name in ("phantom", "own.tif", "em.tif"):
-        assert trials[name]["problem"] is None
-        assert len(trials[name]["largest"]) == min(10, trials[name]["objects"])
-        assert trials[name]["largest"] == sorted(trials[name]["largest"], reverse=True)
     assert "TIFF" in trials["text.tif"]["problem"]
-    assert "Images of record 15311513 are left out" in tried.stderr  # this publisher has no volumes
+    for name, measure in (("own.tif", "area_px"), (_IMAGE, "area_px"), (_VOLUME, "volume_vx")):
+        trial = trials[name]
+        assert trial["problem"] is None
+        assert trial["measure"] == measure
+        assert trial["objects"] > 0
+        assert trial["largest"] == sizes_in_the_label_map(lab, name)
+
+
+def test_a_folder_gives_the_same_and_tells_what_it_lacks(
+    publisher: Zenodo, lab: RunningService, tmp_path: Path
+) -> None:
+    for number in (_IMAGES, _VOLUMES):
+        (tmp_path / f"{number}.json").write_bytes(publisher.record(number))
+    (tmp_path / _VOLUME).write_bytes(publisher.content(_VOLUMES, _VOLUME))
+    trials, done = tried(lab, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(trials) == ["phantom", _VOLUME]
+    assert trials[_VOLUME]["largest"] == sizes_in_the_label_map(lab, _VOLUME)
+    assert f"{_IMAGE} of record {_IMAGES} is left out: {tmp_path} has no {_IMAGE}" in done.stderr
+    (tmp_path / f"{_VOLUMES}.json").unlink()
+    (tmp_path / f"{_IMAGES}.json").write_text("{")
+    trials, done = tried(lab, tmp_path)
+    assert list(trials) == ["phantom"]
+    assert f"The 3d images of record {_VOLUMES} are left out: there is no {_VOLUMES}.json" in done.stderr
+    assert f"The 2d images of record {_IMAGES} are left out" in done.stderr
 
 
 def test_the_service_is_asked_for_its_models(lab: RunningService) -> None:

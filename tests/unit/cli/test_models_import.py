@@ -1,6 +1,8 @@
 """`emserve models import`: a lab's own files, whole ones and others."""
 
 import json
+import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,13 @@ import pytest
 import torch
 
 from emserve.cards import Catalogue
+from emserve.errors import UserError
 from emserve.installer.errors import ConfigInvalid
 from emserve.installer.exported_config import ExportedConfig
+from emserve.installer.folder import ModelFolder
 from tests.commands import refused, run
-from tests.exports import export, small_network, write_config
+from tests.exports import export, save_scripted, small_network, write_config
+from tests.lab import install
 from workers.inference.engine import Engine
 from workers.models.fold import fold
 from workers.models.weights import load_card
@@ -72,38 +77,113 @@ def _truncated(archive: Path, out: Path) -> None:
     out.write_bytes(archive.read_bytes()[:100_000])
 
 
+def _corrupt(archive: Path, out: Path) -> None:
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 1
+    out.write_bytes(content)
+
+
 def _bomb(_: Path, out: Path) -> None:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("ours/data.pkl", b"")
         file.writestr("ours/data/0", bytes(10_000_000))
 
 
-def _other_network(_: Path, out: Path) -> None:
-    torch.save({"classifier.weight": torch.zeros(3, 3)}, out)
+def _of_another_network(_: Path, out: Path) -> None:
+    save_scripted({"classifier.weight": torch.zeros(3, 3)}, out)
+
+
+def _importing_os(_: Path, out: Path) -> None:
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("ours/constants.pkl", b"")
+        words = f"touch {out}.was-run".encode()
+        call = b"cos\nsystem\nX" + len(words).to_bytes(4, "little") + words + b"\x85R."
+        file.writestr("ours/data.pkl", b"\x80\x02" + call)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (_truncated, "truncated or damaged"),
+        (_corrupt, "is damaged at"),
         (_bomb, "bomb"),
-        (_other_network, "no network that emserve knows"),
+        (_of_another_network, "no network that emserve knows"),
     ],
-    ids=["truncated", "bomb", "another network"],
+    ids=["truncated", "corrupt", "bomb", "another network"],
 )
 def test_a_file_that_is_refused_leaves_nothing_behind(
     make: Callable[[Path, Path], None], words: str, archive: Path, models: Path, tmp_path: Path
 ) -> None:
-    make(archive, tmp_path / "bad.pth")
-    refused(bring(models, tmp_path / "bad.pth", write_config(tmp_path / "ours.yaml")), words)
+    make(archive, tmp_path / "small.pth")
+    write_config(tmp_path / "small.yaml")
+    with pytest.raises(UserError, match=words) as caught:
+        install(models, "ours", tmp_path / "small.pth")
+    assert "small.pth" in str(caught.value) or "tensors" in str(caught.value)
+    assert [path.name for path in models.iterdir()] == [".lock"]
+
+
+def test_the_reason_of_the_process_that_reads_the_file_is_the_commands(models: Path, tmp_path: Path) -> None:
+    _importing_os(tmp_path, tmp_path / "bad.pth")
+    done = bring(models, tmp_path / "bad.pth", write_config(tmp_path / "ours.yaml"))
+    refused(done, "bad.pth cannot be trusted", "would import os.system", "Nothing of it was run")
+    assert not list(tmp_path.glob("*.was-run"))
     assert [path.name for path in models.iterdir()] == [".lock"]
 
 
 def test_a_yaml_of_other_classes_than_the_network_has_is_refused(
     archive: Path, models: Path, tmp_path: Path
 ) -> None:
-    config = write_config(tmp_path / "ours.yaml")
-    refused(bring(models, archive, config), "ours.yaml", "this one has 3")
+    source = shutil.copy(archive, tmp_path / "ours.pth")
+    write_config(source.with_suffix(".yaml"))
+    with pytest.raises(ConfigInvalid, match=r"ours\.yaml .*this one has 3"):
+        install(models, "ours", source)
+    assert [path.name for path in models.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("file", "config", "words"),
+    [
+        ("none.pth", "ours.yaml", "none.pth"),
+        ("ours.pth", "none.yaml", "none.yaml"),
+        (".", "ours.yaml", "FILE"),
+    ],
+)
+def test_files_that_are_not_there_are_usage(
+    file: str, config: str, words: str, models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.pth").write_bytes(b"")
+    write_config(tmp_path / "ours.yaml")
+    done = bring(models, tmp_path / file, tmp_path / config)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not models.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"norms": None, "padding_factor": None}, "norms is missing; padding_factor is missing"),
+        ({"labels": [1, 2]}, "class_names name [1], labels are [1, 2]"),
+    ],
+    ids=["missing", "contradictory"],
+)
+def test_a_yaml_with_faults_is_refused_before_the_file_is_read(
+    changes: dict[str, Any], words: str, models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ours.pth").write_bytes(b"no archive")
+    refused(bring(models, tmp_path / "ours.pth", write_config(tmp_path / "ours.yaml", **changes)), words)
+    assert not models.exists()
+
+
+def test_a_folder_where_nothing_can_be_installed_is_told_as_by_pull(models: Path, tmp_path: Path) -> None:
+    files = (tmp_path / "ours.pth", write_config(tmp_path / "ours.yaml"))
+    files[0].write_bytes(b"no archive")
+    (tmp_path / "file").write_text("")
+    refused(
+        bring(tmp_path / "file" / "models", *files), "cannot be written to: Not a directory", "--model-dir"
+    )
+    with ModelFolder(models).changing():
+        refused(bring(models, *files), f"Process {os.getpid()} is installing")
     assert [path.name for path in models.iterdir()] == [".lock"]
 
 

@@ -29,6 +29,12 @@ def test_several_images_go_into_folders_that_may_be_new(tmp_path: Path) -> None:
     ]
 
 
+def test_a_class_is_for_labels_and_objects_of_each_image(tmp_path: Path) -> None:
+    for files in Outputs(tmp_path, tmp_path, tmp_path, "er").for_images(TWO):
+        classes = [files.class_of(part) for part, _ in files.wanted()]
+        assert classes == ["er", "er", None]
+
+
 def test_nothing_wanted_is_nothing_written() -> None:
     assert Outputs().for_images([CELL, CELL]) == [Outputs(), Outputs()]
 
@@ -40,6 +46,12 @@ def test_nothing_wanted_is_nothing_written() -> None:
         (Outputs(labels=Path("labels")), [CELL], "A folder that exists will do"),
         (Outputs(objects=Path("o.xls")), [CELL], r"--objects: .*\.csv"),
         (Outputs(preview=Path("p.tif")), [CELL], r"--preview: .*\.png"),
+        (
+            Outputs(preview=Path("p.png"), only_class="er"),
+            [CELL],
+            "--class says what --out or --objects saves",
+        ),
+        (Outputs(labels=Path("er.zarr.zip"), only_class="er"), [CELL], "--out: A Zarr holds all classes"),
         (Outputs(labels=Path("labels.tif")), TWO, "with several images it is a folder"),
         (Outputs(labels=Path("new")), [CELL, Path("other/cell.png")], "files of one name"),
     ],

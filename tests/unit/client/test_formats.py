@@ -3,7 +3,7 @@
 import pytest
 
 from emserve.client.errors import UnknownFormat
-from emserve.client.formats import Part, format_of
+from emserve.client.formats import Part, Wanted, format_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,22 @@ def test_an_extension_means_a_format(part: Part, name: str, expected: str | None
 def test_another_extension_is_refused_with_the_right_ones(part: Part, name: str) -> None:
     with pytest.raises(UnknownFormat, match=r"ends in one of \."):
         format_of(part, name)
+
+
+def test_a_class_is_part_of_the_query() -> None:
+    assert Wanted("labels", "npy", "er").query() == {"format": "npy", "class": "er"}
+    assert Wanted("objects", "json", 2).query() == {"format": "json", "class": "2"}
+    assert Wanted("preview").query() == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "chosen", "words"),
+    [
+        ("preview", None, "only labels and objects are not"),
+        ("provenance", None, "of all classes"),
+        ("labels", "zarr", "A Zarr holds all classes"),
+    ],
+)
+def test_what_no_service_has_of_one_class_is_refused(part: Part, chosen: str | None, words: str) -> None:
+    with pytest.raises(UnknownFormat, match=words):
+        Wanted(part, chosen, "er")

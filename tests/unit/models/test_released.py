@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from emserve.cards import Catalogue
 from emserve.params import Parameters
 from tests.commands import run
-from tests.exports import export
-from tests.golden_models import CARDS, card_of, plain_network
+from tests.exports import export, released_tensors
+from tests.golden_models import CARDS, card_of, plain_network, shapes_of
 from tests.partition import agreement
 from tests.sheets import all_labels
 from tests.unit.models.test_goldens import image_of
@@ -18,6 +19,7 @@ from tests.zenodo import Zenodo, zenodo
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, segment
 from workers.inference.rows import ArrayRows, Workspace
+from workers.models.checkpoint import read_tensors
 from workers.models.weights import load_card
 
 _IMAGE = "d300x421u8"
@@ -38,6 +40,21 @@ def publisher(goldens: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         files.setdefault(card.source.record, {})[card.source.file] = path
     with zenodo(files=files) as server:
         yield server
+
+
+@pytest.mark.parametrize(("model", "count"), [("MitoNet_v1", 181), ("MitoNet_v1_mini", 641)])
+def test_the_archives_of_these_tests_have_the_released_form(
+    model: str, count: int, publisher: Zenodo, goldens: Path
+) -> None:
+    card = card_of(model)
+    archive = publisher.files[str(card.source.record)][str(card.source.file)]
+    assert isinstance(archive, Path)
+    tensors = read_tensors(archive)
+    shapes = shapes_of(model, goldens, "_fused_export")
+    assert {key: tuple(tensor.shape) for key, tensor in tensors.items()} == shapes
+    assert len(tensors) == count
+    for key, tensor in released_tensors(plain_network(model, goldens), card.architecture).items():
+        assert torch.equal(tensors[key], tensor), key
 
 
 @pytest.fixture(scope="module")
