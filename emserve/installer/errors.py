@@ -56,6 +56,13 @@ class ModelExists(UserError):
         )
 
 
+class NameReserved(UserError):
+    """A lab's model would be called as a released one is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is the name of a released model. Choose another --name for yours.")
+
+
 class NotInstalled(UserError):
     """There is nothing of that name in the model folder."""
 

@@ -97,14 +97,16 @@ class ModelFolder:
         if free < needed_bytes + _SLACK_BYTES:
             raise FolderFull(self.path, needed_bytes + _SLACK_BYTES, free)
 
-    def note(self, name: str, seen: FirstSeen, drafts: Path) -> None:
-        """Remembers a publisher's file at its first pull. Raises FileChanged when it was another then."""
-        known = self._known()
-        if name in known:
-            if known[name].sha256 != seen.sha256:
-                raise FileChanged(name, known[name].sha256, seen.sha256, self.ledger)
-            return
-        entries = {key: value.model_dump(exclude_none=True) for key, value in (known | {name: seen}).items()}
+    def require_unchanged(self, name: str, seen: FirstSeen) -> None:
+        """Raises FileChanged when a publisher's file was another at its first pull."""
+        first = self._known().get(name)
+        if first is not None and first.sha256 != seen.sha256:
+            raise FileChanged(name, first.sha256, seen.sha256, self.ledger)
+
+    def remember(self, name: str, seen: FirstSeen, drafts: Path) -> None:
+        """Keeps what a publisher's file was at its first pull, for all later ones."""
+        known = {name: seen} | self._known()
+        entries = {key: value.model_dump(exclude_none=True) for key, value in known.items()}
         _write(self.ledger, json.dumps(entries, indent=1) + "\n", drafts)
 
     def _known(self) -> dict[str, FirstSeen]:

@@ -73,7 +73,7 @@ class Installer:
             file = publisher.file(number, name, self._folder, on_bytes)
             checksum = record.file(name).checksum if record else None
             seen = FirstSeen(sha256=digest(file, "sha256"), checksum=checksum)
-            self._folder.note(f"{number}/{name}", seen, drafts)
+            self._folder.require_unchanged(f"{number}/{name}", seen)
             weights = drafts / "weights.safetensors"
             conversion = self._convert(file, weights)
             _require_classes(card, conversion)
@@ -81,6 +81,9 @@ class Installer:
             installed = _converted(card, conversion, source)
             if record is not None:
                 installed = _as_recorded(installed, record)
+            self._folder.remember(
+                f"{number}/{name}", seen, drafts
+            )  # a file that was refused is not the first
             self._folder.install(installed, weights)
             publisher.done_with(file)
         return installed

@@ -9,7 +9,7 @@ import typer
 from emserve.cli.consoles import stderr
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings, installer
 from emserve.cli.models.pull import tell_installed
-from emserve.installer.errors import ModelExists
+from emserve.installer.errors import NameReserved
 from emserve.installer.folder import ModelFolder
 from emserve.installer.installer import Identity, released_cards
 
@@ -57,6 +57,5 @@ def _check(name: str, version: str) -> None:
         raise typer.BadParameter(f"--name {name!r}: a name has small letters, digits, _ and -.")
     if not _VERSION.fullmatch(version) or version == "starter":
         raise typer.BadParameter(f"--version {version!r}: a version has letters, digits, dots, _ and -.")
-    released = {card.name: card.id for card in released_cards().values()}
-    if name in released:
-        raise ModelExists(released[name])
+    if name in {card.name for card in released_cards().values()}:
+        raise NameReserved(name)

@@ -206,7 +206,7 @@ def test_names_that_no_job_could_say_are_usage(
 
 def test_the_name_of_a_released_model_is_taken(archive: Path, models: Path, tmp_path: Path) -> None:
     done = bring(models, archive, write_config(tmp_path / "ours.yaml"), "--name", "mitonet")
-    refused(done, "There is a model mitonet@1 already")
+    refused(done, "mitonet is the name of a released model", "--name")
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,14 @@ from emserve.cards import Catalogue
 from emserve.installer.download import Downloader, Patience
 from emserve.installer.errors import DownloadFailed
 from emserve.installer.folder import ModelFolder
-from emserve.installer.publisher import OnlinePublisher
+from emserve.installer.installer import Installer, released_card
+from emserve.installer.publisher import FolderPublisher, OnlinePublisher
 from tests.commands import command, refused, run
 from tests.exports import export, small_network
 from tests.proxies import tunnel_proxy
 from tests.zenodo import Trouble, Zenodo, zenodo
+from workers.models.archive import ModelFileDamaged
+from workers.models.convert import convert
 from workers.models.weights import load_card
 
 _RECORD, _FILE = "6861565", "MitoNet_v1.pth"
@@ -379,6 +382,19 @@ def test_of_several_one_that_fails_does_not_stop_one_that_comes_without_its_reco
     card = Catalogue(models).find("mitonet@1")
     assert (card.licence, card.source.checksum) == ("unknown", None)
     assert card.source.sha256
+
+
+def test_a_file_that_was_refused_is_not_remembered_as_the_first(
+    archive: bytes, models: Path, tmp_path: Path
+) -> None:
+    installer, publisher = Installer(ModelFolder(models), convert), FolderPublisher(tmp_path)
+    (tmp_path / _FILE).write_bytes(archive[:1000])
+    with pytest.raises(ModelFileDamaged):
+        installer.pull(released_card("mitonet"), publisher, lambda *_: None)
+    assert installed(models) == []
+    (tmp_path / _FILE).write_bytes(archive)
+    assert installer.pull(released_card("mitonet"), publisher, lambda *_: None).id == "mitonet@1"
+    assert installed(models) == BOTH
 
 
 @pytest.mark.parametrize(
