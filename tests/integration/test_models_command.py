@@ -81,7 +81,7 @@ def test_a_pulled_model_is_tried_on_a_phantom_and_on_its_publishers_image_and_vo
         assert trial["largest"] == sizes_in_the_label_map(lab, name)
 
 
-def test_a_folder_gives_the_same_and_tells_what_it_lacks(
+def test_a_volume_of_a_folder_is_tried_as_a_fetched_one_is(
     publisher: Zenodo, lab: RunningService, tmp_path: Path
 ) -> None:
     for number in (_IMAGES, _VOLUMES):
@@ -92,12 +92,6 @@ def test_a_folder_gives_the_same_and_tells_what_it_lacks(
     assert list(trials) == ["phantom", _VOLUME]
     assert trials[_VOLUME]["largest"] == sizes_in_the_label_map(lab, _VOLUME)
     assert f"{_IMAGE} of record {_IMAGES} is left out: {tmp_path} has no {_IMAGE}" in done.stderr
-    (tmp_path / f"{_VOLUMES}.json").unlink()
-    (tmp_path / f"{_IMAGES}.json").write_text("{")
-    trials, done = tried(lab, tmp_path)
-    assert list(trials) == ["phantom"]
-    assert f"The 3d images of record {_VOLUMES} are left out: there is no {_VOLUMES}.json" in done.stderr
-    assert f"The 2d images of record {_IMAGES} are left out" in done.stderr
 
 
 def test_the_service_is_asked_for_its_models(lab: RunningService) -> None:

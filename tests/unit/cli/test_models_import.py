@@ -133,7 +133,7 @@ def test_the_reason_of_the_process_that_reads_the_file_is_the_commands(models: P
 def test_a_yaml_of_other_classes_than_the_network_has_is_refused(
     archive: Path, models: Path, tmp_path: Path
 ) -> None:
-    source = shutil.copy(archive, tmp_path / "ours.pth")
+    source = Path(shutil.copy(archive, tmp_path / "ours.pth"))
     write_config(source.with_suffix(".yaml"))
     with pytest.raises(ConfigInvalid, match=r"ours\.yaml .*this one has 3"):
         install(models, "ours", source)
