@@ -12,8 +12,9 @@ from redis import Redis
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import BrokerUnavailable, JobNotFound
+from emserve.errors import BrokerUnavailable, InvalidRequest, JobNotFound
 from emserve.ids import new_id
+from emserve.installer.removal import jobs_in_need
 from emserve.jobs import JobStatus, PinnedModel
 from emserve.live import Filter, LiveState
 from emserve.reconciler import Reconciler
@@ -260,6 +261,22 @@ class TestAcceptance:
             with pytest.raises(JobNotFound):
                 book.read(record.id)
         assert storage.children(store, storage.JOBS) == []
+
+    def test_a_job_that_is_not_confirmed_was_visible_and_leaves_nothing(self, book: JobBook) -> None:
+        record, seen = record_of(), list[str]()
+
+        def refuse() -> None:
+            seen.extend(jobs_in_need(book, record.model.id))
+            raise InvalidRequest("Its model is gone.")
+
+        book.live.mark_built()
+        with pytest.raises(InvalidRequest):
+            book.accept(record, refuse)
+        assert record.id in seen
+        assert record.id not in jobs_in_need(book, record.model.id)
+        assert book.tickets.position(record.id) is None
+        with pytest.raises(JobNotFound):
+            book.read(record.id)
 
     def test_what_a_broker_heard_of_a_job_that_was_not_accepted_goes_later(
         self, book: JobBook, reconciler: Reconciler, tmp_path: Path
