@@ -46,6 +46,12 @@ class Labelled:
             confidence=self.confidence[every],
         )
 
-    def as_classes(self) -> SpanVolume:
-        """The class of each voxel."""
-        return self.volume.renamed(self.class_ids.astype(np.uint32))
+    def by_class(self) -> Self:
+        """Each class as one object, whose label is the class's id; a class may be without voxels."""
+        n = int(self.class_ids.max())
+        return replace(
+            self,
+            volume=self.volume.renamed(self.class_ids.astype(np.uint32)),
+            class_ids=np.arange(n + 1, dtype=np.uint8),
+            confidence=np.full(n + 1, np.nan),
+        )

@@ -23,7 +23,7 @@ _AXES = ("z", "y", "x")
 
 
 def measure_volume(found: Labelled, request: Request3D, on_slice: OnSlice) -> ObjectTable:
-    """The measures of every object; reads labels and grey values once, slice by slice."""
+    """The measures of every object that has voxels; reads labels and grey values once, slice by slice."""
     n, volume, source = found.count, found.volume, request.source
     size = request.voxel_size_nm
     surfaces = Surfaces(n, (_UNIT,) if size is None else (_UNIT, size))
@@ -48,7 +48,8 @@ def measure_volume(found: Labelled, request: Request3D, on_slice: OnSlice) -> Ob
         **_surface_columns(surfaces.areas, survey.voxels, size),
         "centre_confidence": found.confidence,
     }
-    return ObjectTable({name: column[1:] for name, column in columns.items()})
+    present = np.flatnonzero(survey.voxels)
+    return ObjectTable({name: column[present] for name, column in columns.items()})
 
 
 def _boxes(survey: Survey, size: tuple[float, float, float] | None) -> dict[str, Column]:

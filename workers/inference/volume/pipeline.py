@@ -86,8 +86,9 @@ class _Run:
             rule = Rule.of(request.params, request.things, len(stacks))
             found = agree(stacks, rule, workspace, track.add)
         found = refine(found, request.params, workspace, track.add)
-        objects = measure_volume(found, request, track.add)
-        return found.volume if request.instances else found.as_classes(), objects
+        if not request.instances:
+            found = found.by_class()
+        return found.volume, measure_volume(found, request, track.add)
 
     def _followed(self, view: View, steps: Steps) -> Tracker:
         """Matches a view's slices forward."""

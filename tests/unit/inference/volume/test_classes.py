@@ -90,3 +90,26 @@ def test_objects_have_classes_and_cuts_change_nothing(
     assert np.all(np.diff(table["class_id"]) >= 0)
     assert set(table["class_name"].tolist()) == {"mito", "ground"}
     assert np.isnan(table["centre_confidence"][table["class_id"] == 2]).all()
+
+
+@pytest.mark.parametrize("params", [{}, {"label_erosion": 1}], ids=["as they are", "eroded"])
+def test_with_classes_only_each_class_is_a_row_under_its_id(
+    volume: Volume, several: tuple[ModelCard, Engine], tmp_path: Path, params: dict[str, Any]
+) -> None:
+    labels, table = run(volume, several, tmp_path, 1 << 23, semantic_only=True, **params)
+    assert table["label"].tolist() == table["class_id"].tolist() == [1, 2]
+    for row, label in enumerate(table["label"]):
+        assert table["volume_vx"][row] == np.count_nonzero(labels == label)
+        assert table["grey_mean"][row] == pytest.approx(volume[labels == label].mean())
+
+
+def test_with_classes_only_one_that_is_not_there_has_no_row(
+    volume: Volume, several: tuple[ModelCard, Engine], tmp_path: Path
+) -> None:
+    whole, _ = run(volume, several, tmp_path, 1 << 23, semantic_only=True)
+    _, first, second = np.bincount(whole.ravel())
+    labels, table = run(volume, several, tmp_path, 1 << 23, semantic_only=True, min_size=first + 1)
+    assert first < second
+    assert set(np.unique(labels)) == {0, 2}
+    assert table["label"].tolist() == table["class_id"].tolist() == [2]
+    assert table["volume_vx"].tolist() == [second]
