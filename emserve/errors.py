@@ -230,6 +230,12 @@ class ChunkNotFound(UserError):
     title = "No such part of the label map"
     status = 404
 
+    def __init__(self, job_id: str, path: str) -> None:
+        super().__init__(
+            f"The label map of the job {job_id} has no part {path[:100]!r}: a chunk that is missing holds "
+            "background, or is not written yet."
+        )
+
 
 class NotAcceptable(UserError):
     slug = "not-acceptable"

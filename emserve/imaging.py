@@ -142,6 +142,20 @@ class RenderPart(_Call):
     out: Path
 
 
+class RenderChunk(_Call):
+    """Write what a stored object of the label map of a job's attempt holds of one class to the file `out`.
+    Answer: RenderedFile, of no key."""
+
+    kind: Literal["render_chunk"] = "render_chunk"
+    storage_url: str
+    job_id: str
+    execution_id: str
+    path: str
+    """The object's name in the map's Zarr."""
+    class_id: int
+    out: Path
+
+
 class Decoded(Frozen):
     """The grey image as an array file."""
 
@@ -171,7 +185,8 @@ class RenderedFile(Frozen):
     extension: str
 
 
-Request = Inspect | Decode | CopySlices | Render | RenderPart
+Rendering = Render | RenderPart | RenderChunk
+Request = Inspect | Decode | CopySlices | Rendering
 Result = ImageHeader | Decoded | Copied | RenderedFile
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 

@@ -26,9 +26,8 @@ from emserve.imaging import (
     Inspect,
     Ready,
     Refused,
-    Render,
     RenderedFile,
-    RenderPart,
+    Rendering,
     Request,
     Result,
 )
@@ -171,7 +170,7 @@ class ImagingPool:
     @overload
     def call(self, request: CopySlices, timeout_s: float) -> Copied: ...
     @overload
-    def call(self, request: Render | RenderPart, timeout_s: float) -> RenderedFile: ...
+    def call(self, request: Rendering, timeout_s: float) -> RenderedFile: ...
     def call(self, request: Request, timeout_s: float) -> Result:
         """Carries out `request`; the time starts once a process is free.
 
@@ -206,7 +205,7 @@ class ImagingPool:
 
     @contextmanager
     def _slot(self, request: Request) -> Iterator[None]:
-        if isinstance(request, Render | RenderPart):
+        if isinstance(request, Rendering):
             with self._render_slots, self._slots:
                 yield
         else:
@@ -265,7 +264,7 @@ class ImagingPool:
     def _blame(self, request: Request, reason: str) -> EmserveError:
         if self._closed:
             return HelperDied(_STOPPING)
-        if isinstance(request, Render | RenderPart):
+        if isinstance(request, Rendering):
             return HelperDied(
                 f"The process that renders results {reason}. Try again, or take another format."
             )

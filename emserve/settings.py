@@ -15,6 +15,9 @@ _SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (10
 _STORAGE_SCHEMES = ("file:///", "s3://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
+Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?$")]
+"""As browsers write it: scheme, host in lower case, and the port where it is not the scheme's own."""
+
 
 class Settings(BaseSettings):
     """What an operator may choose. A wrong value stops the start with its name."""
@@ -32,6 +35,9 @@ class Settings(BaseSettings):
 
     allowed_hosts: list[str] = []
     """Host names, besides the loopback ones and the bound address, that requests may be addressed to."""
+
+    allowed_origins: list[Origin] = []
+    """Origins of web pages, such as https://viewer.example.org, that may read in browsers, and only read."""
 
     data_dir: Path = Path("data")
     """Folder of everything that lasts: jobs, models, the embedded broker's file."""

@@ -60,7 +60,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     requests, seconds = request_metrics(registry)
     app.add_middleware(LastResort)
     app.add_middleware(Measured, requests=requests, seconds=seconds)
-    app.add_middleware(KnownHost, allowed=frozenset({chosen.host, *chosen.allowed_hosts}))
+    app.add_middleware(
+        KnownHost,
+        allowed=frozenset({chosen.host, *chosen.allowed_hosts}),
+        readers=frozenset(chosen.allowed_origins),
+    )
     app.add_middleware(RequestId)
     app.add_middleware(HeadAsGet)  # the outermost
     _describe_with_problems(app)

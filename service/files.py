@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,8 +16,10 @@ from starlette.responses import Response, StreamingResponse
 
 from emserve.errors import UserError
 from emserve.imaging import RenderedFile
+from emserve.storage import storage_errors
 
 _CHUNK_BYTES = 1 << 20
+_FOR_EVER = "private, max-age=31536000, immutable"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -57,31 +60,66 @@ def from_disk(path: Path) -> Read:
     return read
 
 
-async def file_answer(request: Request, read: Read, file: RenderedFile, filename: str) -> Response:
-    """`file` whole, a range of it, or 304 when the caller has it already."""
-    etag = f'"{file.sha256}"'
+def file_answer(request: Request, read: Read, file: RenderedFile, filename: str | None) -> Response:
+    """`file` whole, a range of it, or 304 when the caller has it already. A browser saves it as `filename`;
+    None for what nobody saves."""
     headers = {
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:",
-        "Content-Disposition": _disposition(filename),
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Cache-Control": _FOR_EVER,
         "Vary": "Accept",
     }
+    if filename is not None:
+        headers["Content-Disposition"] = _disposition(filename)
+    return _answer(request, read, _Content(file.sha256, file.bytes, file.media_type), headers)
+
+
+async def object_answer(request: Request, store: ObjectStore, key: str, is_final: bool) -> Response | None:
+    """An object as it is in storage: whole, a range of it, or 304; None where there is none. One that
+    `is_final` never changes."""
+    with storage_errors():
+        try:
+            result = await obstore.get_async(store, key)
+        except (NotFoundError, FileNotFoundError):
+            return None
+    meta = result.meta
+    tag = (meta["e_tag"] or str(meta["last_modified"].timestamp())).strip('"')
+    media_type = "application/json" if key.endswith(".json") else "application/octet-stream"
+    content = _Content(tag, meta["size"], media_type)
+
+    def read(start: int, end: int) -> AsyncIterator[bytes]:
+        is_whole = (start, end) == (0, content.size_bytes)
+        return _chunks(result) if is_whole else _read(store, key, start, end)
+
+    return _answer(request, read, content, {"Cache-Control": _FOR_EVER if is_final else "no-cache"})
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is served."""
+
+    tag: str
+    """Another one for other bytes."""
+    size_bytes: int
+    media_type: str
+
+
+def _answer(request: Request, read: Read, content: _Content, headers: dict[str, str]) -> Response:
+    etag, size = f'"{content.tag}"', content.size_bytes
+    headers |= {"ETag": etag, "Accept-Ranges": "bytes"}
     if _matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    start, end = 0, file.bytes
+    start, end = 0, size
     status = 200
-    part = _range(request, etag, file.bytes)
+    part = _range(request, etag, size)
     if part is not None:
         start, end = part
         status = 206
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.bytes}"
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
     if request.state.is_head:
-        return Response(status_code=status, headers=headers, media_type=file.media_type)
+        return Response(status_code=status, headers=headers, media_type=content.media_type)
     return StreamingResponse(
-        read(start, end), status_code=status, headers=headers, media_type=file.media_type
+        read(start, end), status_code=status, headers=headers, media_type=content.media_type
     )
 
 
@@ -90,29 +128,6 @@ async def _read(store: ObjectStore, key: str, start: int, end: int) -> AsyncIter
         return
     async for chunk in _chunks(await obstore.get_async(store, key, options={"range": (start, end)})):
         yield chunk
-
-
-async def object_answer(request: Request, store: ObjectStore, key: str, is_final: bool) -> Response | None:
-    """An object as it is in storage, whole or 304; None where there is none. One that `is_final` never
-    changes."""
-    try:
-        result = await obstore.get_async(store, key)
-    except (NotFoundError, FileNotFoundError):
-        return None
-    meta = result.meta
-    etag = '"{}"'.format((meta["e_tag"] or str(meta["last_modified"].timestamp())).strip('"'))
-    headers = {
-        "ETag": etag,
-        "Content-Length": str(meta["size"]),
-        "Cache-Control": "private, max-age=31536000, immutable" if is_final else "no-cache",
-    }
-    media_type = "application/json" if key.endswith(".json") else "application/octet-stream"
-    if _matches(request.headers.get("if-none-match"), etag):
-        del headers["Content-Length"]
-        return Response(status_code=304, headers=headers)
-    if request.state.is_head:
-        return Response(headers=headers, media_type=media_type)
-    return StreamingResponse(_chunks(result), headers=headers, media_type=media_type)
 
 
 async def _chunks(result: "obstore.GetResult") -> AsyncIterator[bytes]:

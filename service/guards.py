@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emserve.errors import ErrorKind
@@ -17,6 +18,19 @@ from service.problems import problem_response
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _JOB_PATH = re.compile(r"/v1/jobs/([A-Za-z0-9_-]{1,64})(?:/|$)")
+_READING = ("GET", "HEAD")
+_EXPOSED = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "ETag",
+    "Preference-Applied",
+    "Repr-Digest",
+    "Retry-After",
+    "X-Request-ID",
+)
+"""What pages of other origins may see of an answer besides its body."""
 _STRICT = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -74,25 +88,38 @@ class HeadAsGet:
 
 
 class KnownHost:
-    """Refuses requests that a foreign web page may have sent: unknown Host, foreign Origin.
+    """Refuses requests that a foreign web page may have sent: unknown Host, foreign Origin. Pages of the
+    origins `readers` may read, which their browsers learn from headers (CORS).
 
     Until there are keys, this is what keeps a page in the user's browser from the service
     (DNS rebinding, cross-site requests).
     """
 
-    def __init__(self, app: ASGIApp, allowed: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed: frozenset[str], readers: frozenset[str]) -> None:
         self._app = app
         self._allowed = _LOOPBACK | allowed
+        self._readers = readers
+        self._shared = CORSMiddleware(
+            app,
+            allow_origins=readers,
+            allow_methods=_READING,
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=_EXPOSED,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
         if scope["type"] == "http":
-            fault = self._fault(Headers(scope=scope))
+            headers = Headers(scope=scope)
+            fault = self._fault(scope, headers)
             if fault:
-                await _forbidden(scope, fault)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                app = _forbidden(scope, fault)
+            elif self._readers and headers.get("origin") in {None, *self._readers} and _is_reading(scope):
+                app = self._shared  # also for requests of no page, so that caches tell the answers apart
+        await app(scope, receive, send)
 
-    def _fault(self, headers: Headers) -> str | None:
+    def _fault(self, scope: Scope, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if _host_name(f"//{host}") not in self._allowed:
             return (
@@ -100,9 +127,14 @@ class KnownHost:
                 "EMSERVE_ALLOWED_HOSTS."
             )
         origin = headers.get("origin")
-        if origin is not None and _host_name(origin) not in self._allowed:
-            return f"Requests from pages of {origin[:100]!r} are not accepted."
-        return None
+        if origin is None or _host_name(origin) in self._allowed:
+            return None
+        if origin in self._readers:
+            return None if _is_reading(scope) else f"Pages of {origin[:100]!r} may read, and do nothing else."
+        return (
+            f"Requests from pages of {origin[:100]!r} are not accepted. The operator can let them read with "
+            "EMSERVE_ALLOWED_ORIGINS."
+        )
 
 
 class Measured:
@@ -133,6 +165,13 @@ class Measured:
             route = getattr(scope.get("route"), "path", "unknown")
             self._requests.labels(scope["method"], route, str(status)).inc()
             self._seconds.labels(scope["method"], route).observe(time.perf_counter() - started)
+
+
+def _is_reading(scope: Scope) -> bool:
+    """Whether a request changes nothing, or, of a page's browser, asks whether one that changes nothing may
+    come."""
+    asked = Headers(scope=scope).get("access-control-request-method")
+    return (asked if scope["method"] == "OPTIONS" else scope["method"]) in _READING
 
 
 def _host_name(url: str) -> str:

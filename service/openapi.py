@@ -24,9 +24,10 @@ def _condition(name: str, text: str) -> dict[str, Any]:
     }
 
 
+OBJECT_HEADERS = {"ETag": header("Another one for other bytes"), "Accept-Ranges": header("`bytes`")}
 FILE_HEADERS = {
+    **OBJECT_HEADERS,
     "ETag": header("The file's SHA-256, quoted"),
-    "Accept-Ranges": header("`bytes`"),
     "Repr-Digest": header("The whole file's SHA-256 (RFC 9530)"),
     "Content-Disposition": header("The name to save the file by"),
 }
@@ -53,7 +54,7 @@ _BY_PATH: dict[tuple[str, str], tuple[str, ...]] = {
     ("/v1/jobs/{job_id}/cancel", "post"): ("404", "410", "503", "507"),
     ("/v1/jobs/{job_id}/labels", "get"): ("404", "406", "409", "410", "416", "422", "503", "507"),
     ("/v1/jobs/{job_id}/objects", "get"): ("404", "406", "409", "410", "416", "422", "503", "507"),
-    ("/v1/jobs/{job_id}/labels.zarr/{path}", "get"): ("404", "409", "410", "503"),
+    ("/v1/jobs/{job_id}/labels.zarr/{path}", "get"): ("404", "409", "410", "416", "422", "503", "507"),
     ("/v1/jobs/{job_id}/preview.png", "get"): ("404", "409", "410", "416", "422", "503", "507"),
     ("/v1/jobs/{job_id}/provenance", "get"): ("404", "409", "410", "503"),
     ("/v1/models/{reference}", "get"): ("404",),

@@ -1,15 +1,16 @@
 """Result files of a job: rendered once by a process without torch, kept, found again."""
 
 import asyncio
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from emserve import storage
-from emserve.errors import FieldError, InvalidRequest, NoResult, ResultNotReady
+from emserve.errors import ChunkNotFound, FieldError, InvalidRequest, NoResult, ResultNotReady
 from emserve.ids import new_id
-from emserve.imaging import Render, RenderedFile, RenderPart, ResultFormat
+from emserve.imaging import Render, RenderChunk, RenderedFile, Rendering, RenderPart, ResultFormat
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
 from emserve.region import Region
 from emserve.scratch import scratch_folder
@@ -17,6 +18,7 @@ from service.files import Read, from_disk
 from service.resources import Resources
 
 _RENDER_SECONDS = 600.0
+_NUMBER = "[0-9]{1,18}"
 
 
 class SingleFlight:
@@ -82,7 +84,7 @@ async def rendered(
         format=wanted,
         source=ImageSource.of(record.params),
         scratch_dir=resources.settings.scratch_dir,
-        class_id=_class_id(end, excerpt.only_class),
+        class_id=None if excerpt.only_class is None else _class_id(end, excerpt.only_class),
         z=excerpt.z,
     )
     with flight.lock(call.key) as lock:
@@ -90,10 +92,8 @@ async def rendered(
             return await resources.run_imaging(lambda: _find_or_render(resources, call))
 
 
-def _class_id(end: JobEnd, wanted: str | None) -> int | None:
-    """The class of that name, or of that number; None for all of them. Raises InvalidRequest."""
-    if wanted is None:
-        return None
+def _class_id(end: JobEnd, wanted: str) -> int:
+    """The class of that name, or of that number. Raises InvalidRequest."""
     classes = end.result.classes if end.result else {}
     for class_id, name in classes.items():
         if wanted in {name, str(class_id)}:
@@ -118,28 +118,59 @@ async def part(
     _, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
     if end.result is not None:
         region.box(end.result.shape)
-    with scratch_folder(resources.settings.scratch_dir, f"part-{new_id()}") as folder:
+    with _passing_folder(resources) as folder:
         call = RenderPart(
             storage_url=resources.settings.storage_url,
             job_id=job_id,
             execution_id=execution_id,
             format=wanted,
             region=region,
-            class_id=_class_id(end, only_class),
+            class_id=None if only_class is None else _class_id(end, only_class),
             out=folder / wanted.filename,
         )
-        file = await resources.run_imaging(lambda: resources.imaging.call(call, timeout_s=_RENDER_SECONDS))
-        return file, from_disk(call.out)
+        return await _made(resources, call, call.out)
 
 
-def stored_map(resources: Resources, job_id: str) -> tuple[str, bool]:
-    """Prefix of the label map in storage, as far as it is written, and whether it is whole; blocks.
+async def class_chunk(
+    resources: Resources, job_id: str, path: str, only_class: str
+) -> tuple[RenderedFile, Read]:
+    """An object of the label map's Zarr with the labels of one class, made for this request, and how to read
+    it. Raises ChunkNotFound where there is none."""
+    record, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
+    _check_path(record, path)
+    class_id = _class_id(end, only_class)
+    with _passing_folder(resources) as folder:
+        call = RenderChunk(
+            storage_url=resources.settings.storage_url,
+            job_id=job_id,
+            execution_id=execution_id,
+            path=path,
+            class_id=class_id,
+            out=folder / PurePath(path).name,
+        )
+        return await _made(resources, call, call.out)
 
-    Raises JobNotFound, NoResult, or ResultNotReady where nothing is written yet."""
-    _, end = resources.book.record_and_end(job_id)
+
+def _passing_folder(resources: Resources) -> AbstractContextManager[Path]:
+    """For files that go as soon as they are open."""
+    return scratch_folder(resources.settings.scratch_dir, f"part-{new_id()}")
+
+
+async def _made(resources: Resources, call: Rendering, out: Path) -> tuple[RenderedFile, Read]:
+    file = await resources.run_imaging(lambda: resources.imaging.call(call, timeout_s=_RENDER_SECONDS))
+    return file, from_disk(out)
+
+
+def stored_object(resources: Resources, job_id: str, path: str) -> tuple[str, bool]:
+    """Key of an object of the label map's Zarr in storage, which may be missing there, and whether the map is
+    whole; blocks.
+
+    Raises JobNotFound, NoResult, ResultNotReady where nothing is written yet, or ChunkNotFound."""
+    record, end = resources.book.record_and_end(job_id)
+    _check_path(record, path)
     if end is not None:
         _, _, execution_id = finished(resources, job_id)
-        return storage.labels_prefix(job_id, execution_id), True
+        return f"{storage.labels_prefix(job_id, execution_id)}/{path}", True
     attempt = resources.book.latest_attempt(job_id)
     prefix = "" if attempt is None else storage.labels_prefix(job_id, attempt.execution_id)
     if not prefix or not storage.exists(resources.store, f"{prefix}/zarr.json"):
@@ -147,7 +178,15 @@ def stored_map(resources: Resources, job_id: str) -> tuple[str, bool]:
             f"The job {job_id} has not begun to write its label map; GET /v1/jobs/{job_id} shows how far it "
             "is."
         )
-    return prefix, False
+    return f"{prefix}/{path}", False
+
+
+def _check_path(record: JobRecord, path: str) -> None:
+    """Raises ChunkNotFound for what the Zarr of a label map has in no case. Below a file, or of a very long
+    name, even asking would be an error of the storage."""
+    axes = len(record.input.shape)
+    if not re.fullmatch(rf"zarr\.json|{_NUMBER}/(zarr\.json|c(/{_NUMBER}){{{axes}}})", path):
+        raise ChunkNotFound(record.id, path)
 
 
 def download_name(record: JobRecord, part: str, extension: str) -> str:

@@ -1,7 +1,6 @@
 """Results of a job: label map, objects, preview, provenance."""
 
 import asyncio
-import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,9 +11,9 @@ from emserve.errors import ChunkNotFound, NotAcceptable
 from emserve.imaging import ResultFormat
 from service.deps import JobId, RegionQuery, ResourcesDep
 from service.files import file_answer, from_store, object_answer
-from service.openapi import CONDITIONS, FILE_HEADERS, header
+from service.openapi import CONDITIONS, FILE_HEADERS, OBJECT_HEADERS, header
 from service.resources import Resources
-from service.results import Excerpt, download_name, finished, part, rendered, stored_map
+from service.results import Excerpt, class_chunk, download_name, finished, part, rendered, stored_object
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["results"])
 
@@ -37,7 +36,6 @@ _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
     "text/*": "csv",
     "text/csv": "csv",
 }
-_ZARR_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _BINARY = {"type": "string", "format": "binary"}
 _OBJECTS_SCHEMA = {
     "type": "object",
@@ -49,18 +47,20 @@ _OBJECTS_SCHEMA = {
 }
 
 
-def _files(types: dict[str, dict[str, Any]]) -> Any:  # OpenAPI fragments, free-form by nature
+def _files(
+    types: dict[str, dict[str, Any]], headers: dict[str, Any] = FILE_HEADERS
+) -> Any:  # OpenAPI fragments, free-form by nature
     """What an operation answers that serves files of these media types, each with its schema."""
     whole = {name: {"schema": schema} for name, schema in types.items()}
     part: dict[str, Any] = {name: {} for name in types}
     return {
-        200: {"content": whole, "headers": FILE_HEADERS, "description": "The file"},
+        200: {"content": whole, "headers": headers, "description": "The file"},
         206: {
             "content": part,
-            "headers": {**FILE_HEADERS, "Content-Range": header("`bytes 0-99/1000`")},
+            "headers": {**headers, "Content-Range": header("`bytes 0-99/1000`")},
             "description": "The range of it that was asked for",
         },
-        304: {"headers": FILE_HEADERS, "description": "Unchanged since the entity tag given"},
+        304: {"headers": headers, "description": "Unchanged since the entity tag given"},
     }
 
 
@@ -97,40 +97,41 @@ async def labels(
 ) -> Response:
     """The label map: background 0, objects 1 to n; or a region of it, or the objects of one class in it."""
     wanted = ResultFormat(format or _negotiate(accept, _LABELS_TYPES, "labels"))
-    if wanted is ResultFormat.ZARR and not (region.is_whole and only_class is None):
+    if wanted is ResultFormat.ZARR and not region.is_whole:
         raise NotAcceptable(
-            "A region, or one class, comes as ome-tiff, tiff, npy or png; of the Zarr, chunks can be read "
-            f"one by one under /v1/jobs/{job_id}/labels.zarr/."
+            "A region comes as ome-tiff, tiff, npy or png; of the Zarr, chunks can be read one by one under "
+            f"/v1/jobs/{job_id}/labels.zarr/."
         )
     if region.is_whole:
         return await _result(request, resources, job_id, wanted, Excerpt(only_class=only_class))
     file, read = await part(resources, job_id, wanted, region, only_class)
     record = await asyncio.to_thread(resources.book.record, job_id)
     name = download_name(record, f"labels.{region.name}", file.extension)
-    return await file_answer(request, read, file, name)
+    return file_answer(request, read, file, name)
 
 
 @router.get(
     "/labels.zarr/{path:path}",
     response_class=Response,
-    responses={200: {"content": {"application/json": {}, "application/octet-stream": {"schema": _BINARY}}}},
+    responses=_files({"application/json": {}, "application/octet-stream": _BINARY}, OBJECT_HEADERS),
+    openapi_extra=CONDITIONS,
 )
 async def labels_zarr(
     request: Request,
     job_id: JobId,
     path: Annotated[str, PathParameter(description="`zarr.json`, `0/zarr.json`, `0/c/0/0/0` …")],
     resources: ResourcesDep,
+    only_class: OnlyClass = None,
 ) -> Response:
-    """The label map as it is stored, an OME-Zarr 0.5, object by object; also while it is being written."""
-    prefix, is_final = await asyncio.to_thread(stored_map, resources, job_id)
-    answer = None
-    if _ZARR_KEY.fullmatch(path):
-        answer = await object_answer(request, resources.store, f"{prefix}/{path}", is_final)
+    """The label map as it is stored, an OME-Zarr 0.5, object by object; also while it is being written. Once
+    it is whole, also what one class has of it."""
+    if only_class is not None:
+        file, read = await class_chunk(resources, job_id, path, only_class)
+        return file_answer(request, read, file, filename=None)
+    key, is_final = await asyncio.to_thread(stored_object, resources, job_id, path)
+    answer = await object_answer(request, resources.store, key, is_final)
     if answer is None:
-        raise ChunkNotFound(
-            f"The label map of the job {job_id} has no part {path[:100]!r}: a chunk that is missing holds "
-            "background, or is not written yet."
-        )
+        raise ChunkNotFound(job_id, path)
     return answer
 
 
@@ -190,7 +191,7 @@ async def _result(
     record = await asyncio.to_thread(resources.book.record, job_id)
     what = request.url.path.rsplit("/", 1)[1].removesuffix(file.extension)
     name = download_name(record, what if excerpt.z is None else f"{what}.z{excerpt.z}", file.extension)
-    return await file_answer(request, from_store(resources.store, file.key), file, name)
+    return file_answer(request, from_store(resources.store, file.key), file, name)
 
 
 def _negotiate(accept: str | None, types: dict[str, FormatT], what: str) -> FormatT:

@@ -1,5 +1,6 @@
 """One service for all acceptance tests; they speak HTTP with it and nothing else."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -10,11 +11,14 @@ from tests.acceptance.exchange import Json, accepted, ended, post, run
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 
+VIEWER = "https://viewer.example.org"
+
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with the packaged models and default settings."""
-    with running_service(tmp_path_factory.mktemp("acceptance") / "data") as running:
+    """A service with the packaged models and default settings, which lets the pages of VIEWER read."""
+    settings = {"EMSERVE_ALLOWED_ORIGINS": json.dumps([VIEWER])}
+    with running_service(tmp_path_factory.mktemp("acceptance") / "data", settings=settings) as running:
         yield running
 
 

@@ -63,6 +63,12 @@ def test_parts_are_kept_by_clients_for_ever(http: httpx.Client, finished: Json) 
     "part",
     [
         "0/c/9/9",
+        "0/c/0",
+        "0/c/0/0/0",
+        "0/c/0/0/zarr.json",
+        "zarr.json/zarr.json",
+        f"0/c/{'9' * 300}/0",
+        ".zgroup",
         "",
         "0/",
         "../attempt.json",

@@ -1,6 +1,5 @@
 """Models that come and go while the service runs, and the memory that they take."""
 
-import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ import httpx
 import numpy as np
 import obstore
 import pytest
-from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 
 from emserve import storage
@@ -225,44 +223,19 @@ def test_a_job_runs_with_the_weights_it_was_accepted_with_or_not_at_all(
     assert "0" * 64 in job.error.detail
 
 
-def test_a_model_of_several_classes_gives_a_label_map_of_each(
+def test_a_class_is_asked_for_by_client_and_command(
     lab: RunningService, http: httpx.Client, tmp_path: Path
 ) -> None:
     install(models_dir(lab), "many", small_export(tmp_path, num_classes=4))
     noise = np.random.default_rng(4).normal(147, 33, (128, 96))
     image = noise.clip(0, 255).astype(np.uint8)
     job = succeeded(http, submit(http, image, "many"))
-    assert job.result is not None
-    assert job.result.classes == {1: "class-1", 2: "class-2", 3: "class-3"}
-    whole = labels_at(http, job.links["labels"])
-    rows = http.get(job.links["objects"]).json()["objects"]
-    assert len({row["class_id"] for row in rows}) > 1
-    together = np.zeros_like(whole)
-    for class_id, name in job.result.classes.items():
-        link = job.links[f"labels:{name}"]
-        only = labels_at(http, link)
-        assert only.dtype == whole.dtype
-        of_class = [row["label"] for row in rows if row["class_id"] == class_id]
-        assert (only == np.where(np.isin(whole, of_class), whole, 0)).all()
-        listed = http.get(f"/v1/jobs/{job.id}/objects?class={class_id}").json()["objects"]
-        assert listed == [row for row in rows if row["class_id"] == class_id]
-        together += only
-    assert (together == whole).all()
-    asked_for_a_class_by_client_and_command(lab, job, image, tmp_path)
-    refusal = http.get(f"/v1/jobs/{job.id}/labels?class=nerve").json()
-    assert refusal["type"].endswith("invalid-request")
-    assert "class-1, class-2, class-3" in refusal["detail"]
-
-
-def asked_for_a_class_by_client_and_command(
-    lab: RunningService, job: Job, image: NDArray[np.uint8], folder: Path
-) -> None:
-    (folder / "cell.tif").write_bytes(tiff(image))
-    submit_it = ("submit", folder / "cell.tif", "--model", "many", "--url", lab.url)
-    unknown = run(*submit_it, "--class", "nerve", "--out", folder / "nerve.npy")
+    (tmp_path / "cell.tif").write_bytes(tiff(image))
+    submit_it = ("submit", tmp_path / "cell.tif", "--model", "many", "--url", lab.url)
+    unknown = run(*submit_it, "--class", "nerve", "--out", tmp_path / "nerve.npy")
     assert unknown.returncode == 2
     assert "class-1, class-2, class-3" in " ".join(unknown.stderr.replace("│", "").split())
-    files = (folder / "second.npy", folder / "second.json", folder / "whole.png")
+    files = (tmp_path / "second.npy", tmp_path / "second.json", tmp_path / "whole.png")
     saved = zip(("--out", "--objects", "--preview"), files, strict=True)
     done = run(*submit_it, "--class", "class-2", *(word for option in saved for word in option))
     assert done.returncode == 0, done.stderr
@@ -274,17 +247,3 @@ def asked_for_a_class_by_client_and_command(
         assert set(np.unique(only)) - {0} == {row["label"] for row in rows}
         assert (np.load(files[0]) == only).all()
         assert files[2].read_bytes() == client.preview(job.id)
-
-
-def labels_at(http: httpx.Client, link: str) -> np.ndarray[Any, Any]:
-    answer = http.get(link, params={"format": "npy", **dict(httpx.URL(link).params)})
-    assert answer.status_code == 200, answer.text
-    loaded_map: np.ndarray[Any, Any] = np.load(io.BytesIO(answer.content))
-    return loaded_map
-
-
-def test_a_model_of_one_class_has_one_label_map(http: httpx.Client) -> None:
-    job = succeeded(http, submit(http, _IMAGE, "mitonet"))
-    assert [name for name in job.links if name.startswith("labels:")] == []
-    whole = labels_at(http, job.links["labels"])
-    assert (labels_at(http, job.links["labels"] + "?class=mito") == whole).all()

@@ -14,6 +14,7 @@ _CHANGED: dict[str, Any] = {
     "port": 8123,
     "allow_anonymous": True,
     "allowed_hosts": ["em.example.org", "em2.example.org"],
+    "allowed_origins": ["https://viewer.example.org", "http://[::1]:3000"],
     "data_dir": Path("/srv/em data"),
     "redis": SecretStr("redis://:hunter2@broker:6379/3"),
     "storage": "s3://bucket/prefix",
@@ -103,6 +104,12 @@ def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("EMSERVE_DEVICE", "gpu")
     with pytest.raises(ValidationError, match="device"):
         Settings()
+
+
+@pytest.mark.parametrize("origin", ["*", "null", "viewer.example.org", "https://a.org/", "https://A.org", ""])
+def test_an_origin_that_no_browser_would_send_stops_the_start(origin: str) -> None:
+    with pytest.raises(ValidationError, match="allowed_origins"):
+        Settings(allowed_origins=[origin])
 
 
 def test_paths_are_absolute_so_that_a_child_in_another_folder_finds_them(

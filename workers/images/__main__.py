@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from emserve import imaging
 from emserve.errors import EmserveError, StorageFull
-from emserve.imaging import CopySlices, Decode, Inspect, Render, RenderPart, Request, Result
+from emserve.imaging import CopySlices, Decode, Inspect, Render, RenderChunk, RenderPart, Request, Result
 from emserve.lineage import die_with_parent
 from emserve.logs import about, configure
 from emserve.settings import Settings
@@ -21,7 +21,7 @@ from emserve.storage import is_full, open_store
 from workers.images.decode import decode
 from workers.images.grey import Limits
 from workers.images.headers import inspect
-from workers.images.render import render, render_part
+from workers.images.render import render, render_chunk, render_part
 from workers.images.stored_file import open_stored
 from workers.images.working_copy import copy_slices
 
@@ -76,6 +76,8 @@ def _carry_out(request: Request) -> Result:
         return render(store, request)
     if isinstance(request, RenderPart):
         return render_part(store, request)
+    if isinstance(request, RenderChunk):
+        return render_chunk(store, request)
     with open_stored(store, request.key) as file:
         if isinstance(request, Inspect):
             return inspect(

@@ -16,7 +16,10 @@ from zarr.storage import WrapperStore
 from emserve.storage import storage_errors
 from workers.images.label_levels import CHUNK, Level, Shape, levels
 
-__all__ = ["CHUNK", "LabelMap", "create_labels", "label_dtype", "open_labels"]
+__all__ = ["CHUNK", "ZSTD_LEVEL", "LabelMap", "create_labels", "label_dtype", "open_labels"]
+
+ZSTD_LEVEL = 3
+"""How chunks are packed: little-endian labels, then zstd."""
 
 _NGFF_VERSION = "0.5"
 Labels = NDArray[Any]  # uint8, uint16 or uint32
@@ -132,7 +135,7 @@ def create_labels(
                 shape=level.shape,
                 dtype=dtype,
                 chunks=level.chunks,
-                compressors=ZstdCodec(level=3),
+                compressors=ZstdCodec(level=ZSTD_LEVEL),
                 dimension_names=("z", "y", "x")[-len(shape) :],
                 fill_value=0,
             )

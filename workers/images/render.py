@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from obstore.store import ObjectStore
 
 from emserve import storage
-from emserve.errors import HelperDied
+from emserve.errors import ChunkNotFound, HelperDied
 from emserve.ids import new_id
-from emserve.imaging import Render, RenderedFile, RenderPart, ResultFormat
+from emserve.imaging import Render, RenderChunk, RenderedFile, Rendering, RenderPart, ResultFormat
 from emserve.region import Region
 from emserve.scratch import scratch_folder
 from emserve.storage import storage_errors
 from workers.images.decode import decode
+from workers.images.label_chunks import shown_object
 from workers.images.label_files import write_npy, write_png
 from workers.images.label_map import LabelMap, open_labels
 from workers.images.label_tiffs import write_imagej_tiff, write_ome_tiff
@@ -55,7 +57,7 @@ class Attempt:
         return {name: column[wanted] for name, column in columns.items()}
 
 
-def stored_labels(store: ObjectStore, request: Render | RenderPart) -> LabelMap:
+def stored_labels(store: ObjectStore, request: Rendering) -> LabelMap:
     """The label map of an attempt, or what it shows of one class."""
     prefix = storage.labels_prefix(request.job_id, request.execution_id)
     try:
@@ -67,7 +69,7 @@ def stored_labels(store: ObjectStore, request: Render | RenderPart) -> LabelMap:
     return replace(labels, shown=_only(request.class_id, stored_objects(store, request), labels.dtype))
 
 
-def stored_objects(store: ObjectStore, request: Render | RenderPart) -> Columns:
+def stored_objects(store: ObjectStore, request: Rendering) -> Columns:
     """A row for each object of an attempt."""
     return read_objects(store, storage.objects_key(request.job_id, request.execution_id))
 
@@ -104,15 +106,29 @@ def render_part(store: ObjectStore, request: RenderPart) -> RenderedFile:
     return _description(request.format, "", request.out)
 
 
+def render_chunk(store: ObjectStore, request: RenderChunk) -> RenderedFile:
+    """Writes what an object of the Zarr holds of a class to `request.out`; nothing is stored. Raises
+    ChunkNotFound where it holds nothing of it, or does not exist."""
+    prefix = storage.labels_prefix(request.job_id, request.execution_id)
+    stored = storage.read(store, f"{prefix}/{request.path}")
+    value = None if stored is None else shown_object(stored_labels(store, request), request.path, stored)
+    if value is None:
+        raise ChunkNotFound(request.job_id, request.path)
+    request.out.write_bytes(value)
+    extension = request.out.suffix
+    media_type = "application/json" if extension == ".json" else "application/octet-stream"
+    return _file(request.out, "", media_type, extension)
+
+
 def _description(wanted: ResultFormat, key: str, path: Path) -> RenderedFile:
+    return _file(path, key, wanted.media_type, wanted.extension)
+
+
+def _file(path: Path, key: str, media_type: str, extension: str) -> RenderedFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return RenderedFile(
-        key=key,
-        bytes=path.stat().st_size,
-        sha256=sha256,
-        media_type=wanted.media_type,
-        extension=wanted.extension,
+        key=key, bytes=path.stat().st_size, sha256=sha256, media_type=media_type, extension=extension
     )
 
 
@@ -141,7 +157,7 @@ def _preview(attempt: Attempt, path: Path) -> None:
 
 def _zarr(attempt: Attempt, path: Path) -> None:
     prefix = storage.labels_prefix(attempt.request.job_id, attempt.request.execution_id)
-    write_zip(attempt.store, prefix, path)
+    write_zip(attempt.store, prefix, path, partial(shown_object, attempt.labels()))
 
 
 def _labels(attempt: Attempt, path: Path) -> None:

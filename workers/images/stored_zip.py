@@ -1,6 +1,7 @@
 """Everything that is stored under a prefix as one zip, object by object."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import obstore
@@ -8,8 +9,11 @@ from obstore.store import ObjectStore
 
 from emserve.storage import storage_errors
 
+Change = Callable[[str, bytes], bytes | None]
+"""From an object's name and content to what the zip holds of it; None leaves it out."""
 
-def write_zip(store: ObjectStore, prefix: str, path: Path) -> None:
+
+def write_zip(store: ObjectStore, prefix: str, path: Path, change: Change) -> None:
     """Objects keep their names below the prefix, and are not packed again. The same objects give the same
     bytes."""
     inside = f"{prefix}/"
@@ -18,5 +22,7 @@ def write_zip(store: ObjectStore, prefix: str, path: Path) -> None:
         # Readers look for the group's own metadata first.
         keys.sort(key=lambda key: key != f"{inside}zarr.json")
         for key in keys:
-            value = bytes(obstore.get(store, key).bytes())
-            archive.writestr(zipfile.ZipInfo(key.removeprefix(inside)), value)
+            name = key.removeprefix(inside)
+            value = change(name, bytes(obstore.get(store, key).bytes()))
+            if value is not None:
+                archive.writestr(zipfile.ZipInfo(name), value)

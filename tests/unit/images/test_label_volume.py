@@ -27,6 +27,7 @@ from workers.images.label_levels import levels
 from workers.images.label_map import LabelMap, create_labels, label_dtype
 from workers.images.label_writer import LabelWriter
 from workers.images.montage import Layout, MontageLabels, pack, shrunk_plane
+from workers.images.objects_file import write_objects
 from workers.images.render import render, render_part
 
 SIZE_NM = (30.0, 5.0, 4.0)
@@ -53,7 +54,9 @@ def stored(
     return made
 
 
-def rendered(store: LocalStore, folder: Path, wanted: ResultFormat, z: int | None = None) -> Path:
+def rendered(
+    store: LocalStore, folder: Path, wanted: ResultFormat, z: int | None = None, class_id: int | None = None
+) -> Path:
     call = Render(
         storage_url=folder.as_uri(),
         job_id="j",
@@ -61,6 +64,7 @@ def rendered(store: LocalStore, folder: Path, wanted: ResultFormat, z: int | Non
         format=wanted,
         source=ImageSource(),
         scratch_dir=folder.parent / "scratch",
+        class_id=class_id,
         z=z,
     )
     return folder / render(store, call).key
@@ -156,6 +160,31 @@ def test_the_zip_is_the_stored_zarr(store: LocalStore, folder: Path, tmp_path: P
     array = zarr.open_group(tmp_path / "unpacked", mode="r")["0"]
     assert isinstance(array, zarr.Array)
     np.testing.assert_array_equal(array[:], LABELS)
+
+
+def test_the_zarr_of_one_class_holds_it_in_every_copy_and_no_chunk_without_it(
+    store: LocalStore, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_levels, "_TOP_SIDE", 20)
+    monkeypatch.setattr(label_levels, "_SLAB_BYTES", 8 * 70 * 90 * 2)
+    labels = LABELS.copy()
+    labels[:16] = np.minimum(labels[:16], 5)
+    stored(store, labels)
+    n = int(labels.max())
+    columns = {"label": np.arange(1, n + 1), "class_id": np.where(np.arange(1, n + 1) > 5, 2, 1)}
+    write_objects(store, storage.objects_key("j", "e"), columns)
+    with zipfile.ZipFile(rendered(store, folder, ResultFormat.ZARR, class_id=2)) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "unpacked")
+    group = zarr.open_group(tmp_path / "unpacked", mode="r")
+    for path, step in (("0", (1, 1, 1)), ("1", (1, 2, 2)), ("4", (2, 16, 16))):
+        array = group[path]
+        assert isinstance(array, zarr.Array)
+        np.testing.assert_array_equal(
+            array[:], np.where(labels > 5, labels, 0)[:: step[0], :: step[1], :: step[2]]
+        )
+    chunks = {name for name in names if name.startswith("0/c/")}
+    assert chunks == {f"0/c/{number}/0/0" for number in (2, 3, 4)}
 
 
 def test_a_png_holds_one_slice_alone(store: LocalStore, folder: Path) -> None:
