@@ -231,3 +231,8 @@ def test_a_full_queue_takes_a_job_as_soon_as_another_goes(crowded: RunningServic
         http.post(f"/v1/jobs/{jobs[0]['id']}/cancel")
         accepted(post(http, _grey()))
         assert len(stored_jobs(crowded)) == _QUEUED_JOBS + 1
+
+
+def test_by_default_no_page_is_named(http: httpx.Client) -> None:
+    refused(http.get("/v1/jobs", headers={"Origin": "https://viewer.example.org"}), 403, "forbidden")
+    assert "origin" not in http.get("/v1/jobs").headers.get("vary", "").lower()
