@@ -295,11 +295,13 @@ class StorageFull(EmserveError):
     title = "The server's disk is full"
     status = 507
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, given: int | None = None, limit: int | None = None) -> None:
+        """`given` of `limit` bytes, where both are known."""
         super().__init__(
             f"The server's disk has no room for {what}. Nothing of it was kept; try again once the operator "
             "has made room in EMSERVE_DATA_DIR."
         )
+        self.given, self.limit = given, limit
 
 
 class JobTimedOut(EmserveError):

@@ -66,7 +66,9 @@ class Intake:
             if free - needed < least:
                 raise StorageFull(
                     f"this volume: while it is worked on it takes about {needed} bytes, {free} are free, and "
-                    f"{least} must stay free (EMSERVE_MIN_FREE_BYTES)"
+                    f"{least} must stay free (EMSERVE_MIN_FREE_BYTES)",
+                    given=needed,
+                    limit=max(0, free - least),
                 )
 
     def _check(self, left_bytes: int) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tifffile
+from numpy.typing import NDArray
 
 from tests import hostile
 from tests.archives import ome, slices_of, zarr_files, zip_of
@@ -15,6 +17,7 @@ from tests.hostile import GREY, LONG, SHORT, Tag
 from tests.pictures import tiff
 
 STACK = np.stack([GREY, GREY[::-1], GREY.T])
+SEVERAL = np.stack([np.stack([STACK] * 3)] * 2)  # (T, C, Z, Y, X)
 ARRAY = "cell.zarr/0/zarr.json"
 
 
@@ -55,6 +58,15 @@ def _without_chunk() -> bytes:
     return zip_of(files)
 
 
+def _pages(*pages: NDArray[Any]) -> bytes:
+    """A TIFF of these pages, which need not be alike."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for page in pages:
+            writer.write(page)
+    return file.getvalue()
+
+
 def _grid(side: int) -> Callable[[Any], object]:
     return lambda meta: meta["chunk_grid"]["configuration"].update(chunk_shape=[side] * 3)
 
@@ -72,6 +84,11 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "slices of two data types": lambda: zip_of(
         {**slices_of(STACK), "cell_2.tif": tiff(GREY.astype(np.int16))}
     ),
+    "pages of two sizes": lambda: _pages(GREY, GREY[:20], GREY),
+    "pages of two data types": lambda: _pages(GREY, GREY.astype(np.int16), GREY),
+    "stack of several times": lambda: tiff(SEVERAL[:, 0], ome=True, metadata={"axes": "TZYX"}),
+    "stack of several channels and times": lambda: tiff(SEVERAL, ome=True, metadata={"axes": "TCZYX"}),
+    "stack of doubles": lambda: tiff(STACK.astype(np.float64), photometric="minisblack"),
     "slices that are none": lambda: zip_of({"1.tif": b"II*\0", "2.tif": b""}),
     "zarr without a chunk": _without_chunk,
     "zarr of an unknown codec": lambda: _zarr(lambda meta: meta["codecs"].append({"name": "acme"})),
@@ -84,6 +101,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "zarr of negative sides": lambda: _zarr(lambda meta: meta.update(shape=[-3, 32, 32])),
     "zarr without axes": lambda: zip_of(zarr_files(STACK, {"multiscales": [{"datasets": [{"path": "0"}]}]})),
     "zarr of too many axes": lambda: zip_of(zarr_files(STACK, ome("tczyx"))),
+    "zarr of axes in another order": lambda: zip_of(zarr_files(STACK, ome("yxz"))),
+    "zarr of axes that nobody knows": lambda: zip_of(zarr_files(STACK, ome("abz"))),
+    "zarr of several channels and times": lambda: zip_of(zarr_files(SEVERAL, ome("tczyx"))),
     "zarr of an array outside": lambda: zip_of(
         zarr_files(STACK, {"multiscales": [{"axes": ["z", "y", "x"], "datasets": [{"path": "../../0"}]}]})
     ),

@@ -6,11 +6,47 @@ import httpx
 import pytest
 
 from tests import hostile, hostile_volumes
-from tests.acceptance.exchange import Json, ended, post, run
+from tests.acceptance.exchange import Json, ended, post, refused, run
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 
 _FILES = {**hostile.FILES, **hostile_volumes.FILES}
+_BAD_VOLUMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "slices without one": ("unsuitable-image", ("number 3 is missing",)),
+    "slices of two sizes": ("unsuitable-image", ("'cell_2.tif'", "20 x 32", "32 x 32")),
+    "slices of two data types": ("unsuitable-image", ("'cell_2.tif'", "int16", "uint8")),
+    "pages of two sizes": ("unsuitable-image", ("32 x 32 uint8", "20 x 32 uint8")),
+    "pages of two data types": ("unsuitable-image", ("32 x 32 uint8", "32 x 32 int16")),
+    "zip of nothing": ("unsuitable-image", ("no file",)),
+    "zip cut off": ("unreadable-image", ("cut off", "Send the whole file")),
+    "zip in a zip": ("unsuitable-image", ("'1.tif'", "a zip again")),
+    "zip out of its folder": ("unreadable-image", ("'../cell_4.tif'", "leads out")),
+    "zip of an absolute name": ("unreadable-image", ("'/etc/cell_4.tif'", "leads out")),
+    "zip with a link": ("unreadable-image", ("'cell_4.tif'", "link")),
+    "zip bomb of slices": ("unreadable-image", ("'1.tif'", str(1 << 27), "bomb")),
+    "zarr without a chunk": ("unreadable-image", ("lacks chunks", "0/c/0/0/0", "write_empty_chunks")),
+    "zarr of a billion a side": ("unreadable-image", ("lacks chunks",)),
+    "zarr of huge chunks": ("unsuitable-image", (f"{1 << 20} x {1 << 20}", "smaller chunks")),
+    "zarr of negative sides": ("unreadable-image", ("-3 x 32 x 32",)),
+    "zarr of an unknown codec": ("unsuitable-image", ("'acme'", "zstd")),
+    "zarr of pickled objects": ("unsuitable-image", ("'numcodecs.pickle'", "zstd")),
+    "zarr without axes": ("unsuitable-image", ("3 x 32 x 32", "The file says ???", "`axes`")),
+    "zarr of too many axes": ("unreadable-image", ("5 axes", "t, c, z, y, x", "3")),
+    "zarr of axes in another order": ("unsuitable-image", ("YXZ", "ZYX")),
+    "zarr of axes that nobody knows": ("unsuitable-image", ("The file says ??Z", "`axes`")),
+    "zarr of an array outside": ("unreadable-image", ("'cell.zarr/../../0'",)),
+    "zarr of several channels and times": (
+        "unsuitable-image",
+        ("3 channels and 2 times", '{"channel": 0, "time": 0}'),
+    ),
+    "stack of several channels and times": (
+        "unsuitable-image",
+        ("3 channels and 2 times", '{"channel": 0, "time": 0}'),
+    ),
+    "stack of several times": ("unsuitable-image", ("2 times", '{"time": 0}')),
+    "stack of doubles": ("unsuitable-image", ("float64", "float32")),
+}
+"""What is said of each: the problem, and words that name the value, the limit or the remedy."""
 _MUTATIONS = 60
 _API_BYTES = 300e6
 _SETTINGS = {
@@ -77,6 +113,14 @@ def test_what_cannot_be_an_image_is_refused(outcomes: dict[str, httpx.Response |
     outcome = outcomes[name]
     assert isinstance(outcome, httpx.Response), outcome
     _assert_refused(outcome)
+
+
+@pytest.mark.parametrize("name", _BAD_VOLUMES)
+def test_a_bad_volume_is_refused_by_name_before_any_work(
+    outcomes: dict[str, httpx.Response | Json], name: str
+) -> None:
+    slug, words = _BAD_VOLUMES[name]
+    refused(outcomes[name], 422, slug, *words)
 
 
 @pytest.mark.parametrize("name", [*hostile.SUSPECT, *hostile_volumes.SUSPECT])

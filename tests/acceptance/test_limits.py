@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -10,16 +10,20 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.acceptance.exchange import Json, accepted, post, refused, stored_jobs
+from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.pictures import tiff
 from tests.running_service import RunningService, running_service
 
 _UPLOAD_BYTES = 100_000
 _PIXELS = 65_536
+_VOXELS = 150_000
 _SETTINGS = {
     "EMSERVE_MAX_UPLOAD_BYTES": str(_UPLOAD_BYTES),
     "EMSERVE_MAX_PIXELS": str(_PIXELS),
+    "EMSERVE_MAX_VOXELS": str(_VOXELS),
     "EMSERVE_WORKERS": "0",
     "EMSERVE_MAX_WAIT_SECONDS": "1",
     "EMSERVE_MAX_PAGES": "3",
@@ -125,6 +129,32 @@ def test_a_file_of_too_many_pages_is_refused_by_their_number(http: httpx.Client)
     stack = tiff(np.zeros((4, 8, 8), np.uint8), photometric="minisblack")
     problem = refused(post(http, stack), 422, "too-many-pages", "4", "3", "EMSERVE_MAX_PAGES")
     assert (problem["given"], problem["limit"]) == (4, 3)
+
+
+def _stack(depth: int, side: int) -> NDArray[np.uint8]:
+    return np.zeros((depth, side, side), np.uint8)
+
+
+_DEEP: dict[str, Callable[[], bytes]] = {
+    "tiff": lambda: tiff(_stack(3, 230), photometric="minisblack", compression="zlib"),
+    "slices": lambda: zip_of(slices_of(_stack(3, 230), compression="zlib")),
+    "zarr": lambda: zip_of(zarr_files(_stack(3, 230), ome("zyx"), chunks=(3, 230, 230))),
+}
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("form", _DEEP)
+def test_a_volume_with_too_many_voxels_is_refused_by_its_header(http: httpx.Client, form: str) -> None:
+    answer = post(http, _DEEP[form]())
+    problem = refused(answer, 422, "volume-too-large", "158700", str(_VOXELS), "EMSERVE_MAX_VOXELS")
+    assert (problem["given"], problem["limit"], problem["kind"]) == (158_700, _VOXELS, "user")
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_of_a_volume_a_slice_may_be_too_large(http: httpx.Client) -> None:
+    stack = tiff(_stack(2, 260), photometric="minisblack", compression="zlib")
+    problem = refused(post(http, stack), 422, "image-too-large", "67600", str(_PIXELS), "EMSERVE_MAX_PIXELS")
+    assert (problem["given"], problem["limit"]) == (67_600, _PIXELS)
 
 
 def test_an_image_with_just_as_many_pixels_as_allowed_is_accepted(http: httpx.Client) -> None:

@@ -246,7 +246,10 @@ def test_a_volume_that_no_disk_holds_is_refused_before_it_is_accepted(
 ) -> None:
     before = set((service.data_dir / "store" / "jobs").iterdir())
     value = repeated(side=20_000, pages=2000)
-    refused(post(http, value), 507, "storage-full", "this volume", "EMSERVE_MIN_FREE_BYTES")
+    problem = refused(post(http, value), 507, "storage-full", "this volume", "EMSERVE_MIN_FREE_BYTES")
+    assert problem["kind"] == "system"
+    assert problem["given"] > 20_000**2 * 2000 > problem["limit"]
+    assert f"{problem['given']} bytes" in problem["detail"]
     assert set((service.data_dir / "store" / "jobs").iterdir()) == before
 
 

@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from emserve.errors import UnreadableImage, UnsuitableImage
 
-MAGIC = b"PK\x03\x04"
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+"""Of a zip, and of one without any file."""
 _MOST_ENTRIES = 500_000
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 _BOMB_BYTES = 1 << 26

@@ -44,7 +44,8 @@ def _misfit(found: str, shape: tuple[int, ...], given: str | None) -> InvalidReq
     detail = f"The image is an array of {shown}; `axes` needs one letter for each side: {_LETTERS}."
     errors = [FieldError("/params/axes", detail)]
     if given is None:
-        return UnsuitableImage(f"{detail} The file says {found}.", errors=errors)
+        said = "".join(axis if axis in _KNOWN else "?" for axis in found)
+        return UnsuitableImage(f"{detail} The file says {said}.", errors=errors)
     return InvalidRequest(f"{detail} Given: {given}.", errors=errors)
 
 

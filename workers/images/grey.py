@@ -1,5 +1,6 @@
 """Which grey image or volume of a file is meant, checked against what can be segmented."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -92,6 +93,7 @@ def choose(found: FoundImage, source: ImageSource, limits: Limits | None = None)
     axes, assumed = choose_axes(found.axes, found.shape, source.axes)
     sizes = dict(zip(axes, found.shape, strict=True))
     index = dict.fromkeys(axes.replace("Y", "").replace("X", ""), 0)
+    _require_choice(sizes, source)
     index |= _place(sizes, CHANNELS, "channel", source.channel)
     index |= _place(sizes, TIMES, "time", source.time)
     if found.dtype not in DTYPES:
@@ -122,21 +124,33 @@ def _count(sizes: dict[str, int], axes: str) -> int:
     return prod(size for axis, size in sizes.items() if axis in axes)
 
 
+def _require_choice(sizes: dict[str, int], source: ImageSource) -> None:
+    """Of several channels or times none is taken that the caller did not say."""
+    given = {"channel": (CHANNELS, source.channel), "time": (TIMES, source.time)}
+    open_ = {
+        name: count
+        for name, (axes, choice) in given.items()
+        if choice is None and (count := _count(sizes, axes)) > 1
+    }
+    if not open_:
+        return
+    several = " and ".join(f"{count} {name}s" for name, count in open_.items())
+    detail = (
+        f"The image has {several} and a grey image or volume is needed: say which one it is "
+        f'(`"params": {json.dumps(dict.fromkeys(open_, 0))}`)'
+    )
+    if SLICES not in sizes:
+        detail += ' or, if these are the slices of a volume, name the axes (`"params": {"axes": "ZYX"}`)'
+    detail += "."
+    raise UnsuitableImage(detail, errors=[FieldError(f"/params/{name}", detail) for name in open_])
+
+
 def _place(sizes: dict[str, int], axes: str, name: str, given: int | None) -> dict[str, int]:
-    """The place on each of `axes` that the parameter `name` chooses: never one that the caller did not say,
-    where there are several."""
+    """The place on each of `axes` that the parameter `name` chooses; the first where there is but one."""
     count = _count(sizes, axes)
-    pointer = f"/params/{name}"
     if given is not None and given >= count:
         detail = f"`{name}` is {given}, and the image has {count}: choose 0 to {count - 1}."
-        raise InvalidRequest(detail, errors=[FieldError(pointer, detail)])
-    if given is None and count > 1:
-        detail = (
-            f"The image has {count} {name}s and a grey image or volume is needed: say which one it is "
-            f'(`"params": {{"{name}": 0}}`) or, if these are the slices of a volume, name the axes '
-            '(`"params": {"axes": "ZYX"}`).'
-        )
-        raise UnsuitableImage(detail, errors=[FieldError(pointer, detail)])
+        raise InvalidRequest(detail, errors=[FieldError(f"/params/{name}", detail)])
     own = {axis: size for axis, size in sizes.items() if axis in axes}
     places = np.unravel_index(given or 0, tuple(own.values())) if own else ()
     return {axis: int(place) for axis, place in zip(own, places, strict=True)}
@@ -145,9 +159,10 @@ def _place(sizes: dict[str, int], axes: str, name: str, given: int | None) -> di
 def _shape(sizes: dict[str, int], limits: Limits | None) -> list[int]:
     """Of the image or, where there are several slices, of the volume."""
     height, width, slices = sizes["Y"], sizes["X"], sizes.get(SLICES, 1)
-    if min(height, width, slices) < 1:
-        raise UnreadableImage(f"The file speaks of {height} x {width} pixels: save the image again.")
     shape = [height, width] if slices == 1 else [slices, height, width]
+    if min(shape) < 1:
+        sides = " x ".join(map(str, shape))
+        raise UnreadableImage(f"The file speaks of {sides} pixels, and no side can be that: save it again.")
     if limits is not None:
         if slices > 1 and prod(shape) > limits.max_voxels:
             raise VolumeTooLarge(prod(shape), limits.max_voxels)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO
 
-from emserve.errors import EmserveError, UnreadableImage, UnsupportedMediaType
+from emserve.errors import EmserveError, UnreadableImage, UnsuitableImage, UnsupportedMediaType
 from emserve.jobs import ImageHeader, ImageSource
 from workers.images import archive
 from workers.images.grey import Limits, choose
@@ -67,7 +67,10 @@ def _open_zip(file: BinaryIO, max_pages: int | None) -> ImageReader:
 
 def _open_slice(file: BinaryIO) -> ImageReader:
     """As `open_image`, but no zip in a zip."""
-    return _opened(_reader_for(file.read(_START_BYTES), None), file)
+    start = file.read(_START_BYTES)
+    if start.startswith(archive.MAGIC):
+        raise UnsuitableImage("This is a zip again: put the slices themselves into the zip.")
+    return _opened(_reader_for(start, None), file)
 
 
 def inspect(

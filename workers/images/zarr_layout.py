@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from math import ceil
 from typing import Any
 
 from emserve.errors import UnsuitableImage
@@ -30,10 +28,19 @@ class Layout:
     """Of a file's name: prefix and numbers."""
 
     def names(self, shape: Sequence[int]) -> Iterator[str]:
-        """Of every file that an array of `shape` has."""
-        grid = [range(ceil(side / step)) for side, step in zip(shape, self.stored, strict=True)]
-        for place in product(*grid):
+        """Of every file that an array of `shape` has, however many that would be."""
+        grid = [-(-side // step) for side, step in zip(shape, self.stored, strict=True)]
+        for place in _places(grid):
             yield self.prefix + self.separator.join(map(str, place))
+
+
+def _places(grid: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Of every cell, one by one; `product` would first hold all numbers of each axis."""
+    if not grid:
+        yield ()
+        return
+    for place in range(grid[0]):
+        yield from ((place, *others) for others in _places(grid[1:]))
 
 
 def old_layout(meta: Json) -> Layout:
