@@ -162,7 +162,7 @@ def _shape(sizes: dict[str, int], limits: Limits | None) -> list[int]:
     shape = [height, width] if slices == 1 else [slices, height, width]
     if min(shape) < 1:
         sides = " x ".join(map(str, shape))
-        raise UnreadableImage(f"The file speaks of {sides} pixels, and no side can be that: save it again.")
+        raise UnreadableImage(f"The file speaks of {sides} pixels: save the image again.")
     if limits is not None:
         if slices > 1 and prod(shape) > limits.max_voxels:
             raise VolumeTooLarge(prod(shape), limits.max_voxels)
