@@ -1,11 +1,17 @@
 """What the acceptance tests send, and how they read an answer."""
 
+import io
 import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import httpx
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from obstore.store import HTTPStore
+from zarr.storage import ObjectStore
 
 from tests.running_service import RunningService
 
@@ -58,6 +64,27 @@ def refused(response: httpx.Response, status: int, slug: str, *words: str) -> Js
     for word in words:
         assert word in problem["detail"], problem
     return problem
+
+
+def labels_of(http: httpx.Client, job: Json, **query: Json) -> NDArray[np.integer]:
+    """The label map of a succeeded job, or what `query` chooses of it."""
+    answer = http.get(f"/v1/jobs/{job['id']}/labels", params={"format": "npy", **query})
+    assert answer.status_code == 200, answer.text
+    return np.asarray(np.load(io.BytesIO(answer.content)))
+
+
+def zarr_of(service: RunningService, job: Json, query: str = "") -> zarr.Group:
+    """The label map of a job as zarr opens it by its URL."""
+    url = f"{service.url}/v1/jobs/{job['id']}/labels.zarr{query}"
+    store = ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
+    return zarr.open_group(store, mode="r")
+
+
+def level(group: zarr.Group, path: str = "0") -> NDArray[np.integer]:
+    """The whole of one of its arrays."""
+    array = group[path]
+    assert isinstance(array, zarr.Array)
+    return np.asarray(array[:])
 
 
 def stored_jobs(service: RunningService) -> set[str]:

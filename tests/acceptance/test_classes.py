@@ -4,7 +4,6 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -12,11 +11,9 @@ import pytest
 import tifffile
 import zarr
 from numpy.typing import NDArray
-from obstore.store import HTTPStore
 from ome_zarr_models.v05.image_label import ImageLabel
-from zarr.storage import ObjectStore
 
-from tests.acceptance.exchange import Json, refused, run
+from tests.acceptance.exchange import Json, labels_of, level, refused, run, zarr_of
 from tests.lab import install, small_export
 from tests.pictures import tiff
 from tests.running_service import RunningService
@@ -49,7 +46,7 @@ def job(http: httpx.Client, request: pytest.FixtureRequest, _many: None) -> Json
 @pytest.fixture(scope="module")
 def whole(http: httpx.Client, job: Json) -> NDArray[np.integer]:
     """The label map of all classes."""
-    return npy(http, job["links"]["labels"])
+    return labels_of(http, job)
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +55,10 @@ def rows(http: httpx.Client, job: Json) -> list[Json]:
     return listed
 
 
-def npy(http: httpx.Client, link: str, **query: Any) -> NDArray[np.integer]:
-    answer = http.get(link, params={**dict(httpx.URL(link).params), "format": "npy", **query})
-    assert answer.status_code == 200, answer.text
-    return np.asarray(np.load(io.BytesIO(answer.content)))
-
-
 def expected(whole: NDArray[np.integer], rows: list[Json], class_id: str) -> NDArray[np.integer]:
     """The part of the map that the table says is of this class."""
     of_class = [row["label"] for row in rows if row["class_id"] == int(class_id)]
     return np.where(np.isin(whole, of_class), whole, 0)
-
-
-def opened(service: RunningService, job: Json, query: str = "") -> zarr.Group:
-    url = f"{service.url}{job['links']['labels_zarr']}{query}"
-    store = ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
-    return zarr.open_group(store, mode="r")
 
 
 def test_the_table_names_the_class_of_every_label(whole: NDArray[np.integer], rows: list[Json]) -> None:
@@ -87,7 +72,8 @@ def test_each_class_has_a_label_map_and_a_table(
     assert job["result"]["classes"] == CLASSES
     together = np.zeros_like(whole)
     for class_id, name in CLASSES.items():
-        only = npy(http, job["links"][f"labels:{name}"])
+        answer = http.get(job["links"][f"labels:{name}"])
+        only = tifffile.imread(io.BytesIO(answer.content))
         assert only.dtype == whole.dtype
         np.testing.assert_array_equal(only, expected(whole, rows, class_id))
         listed = http.get(f"/v1/jobs/{job['id']}/objects?class={class_id}").json()["objects"]
@@ -100,28 +86,24 @@ def test_a_class_comes_in_every_format(
     http: httpx.Client, job: Json, whole: NDArray[np.integer], rows: list[Json], tmp_path: Path
 ) -> None:
     link, only = job["links"]["labels:class-2"], expected(whole, rows, "2")
-    for name in ("ome-tiff", "tiff"):
-        answer = http.get(link, params={"class": "2", "format": name})
-        np.testing.assert_array_equal(tifffile.imread(io.BytesIO(answer.content)), only)
-    np.testing.assert_array_equal(npy(http, link, y0=10, x1=40), only[..., 10:, :40])
+    answer = http.get(link, params={"class": "2", "format": "tiff"})
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(answer.content)), only)
+    for query, part in ({}, only), ({"y0": 10, "x1": 40}, only[..., 10:, :40]):
+        np.testing.assert_array_equal(labels_of(http, job, **{"class": "class-2", **query}), part)
     answer = http.get(link, params={"class": "2", "format": "zarr"})
     assert answer.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         archive.extractall(tmp_path)
-    array = zarr.open_group(tmp_path, mode="r")["0"]
-    assert isinstance(array, zarr.Array)
-    np.testing.assert_array_equal(array[:], only)
+    np.testing.assert_array_equal(level(zarr.open_group(tmp_path, mode="r")), only)
 
 
 @pytest.mark.parametrize("class_id", CLASSES)
 def test_zarr_opens_a_class_by_its_url(
     service: RunningService, job: Json, whole: NDArray[np.integer], rows: list[Json], class_id: str
 ) -> None:
-    group = opened(service, job, f"?class={class_id}")
+    group = zarr_of(service, job, f"?class={class_id}")
     ImageLabel.from_zarr(group)
-    array = group["0"]
-    assert isinstance(array, zarr.Array)
-    np.testing.assert_array_equal(array[:], expected(whole, rows, class_id))
+    np.testing.assert_array_equal(level(group), expected(whole, rows, class_id))
 
 
 def test_chunks_of_a_class_are_files_like_any_other(http: httpx.Client, job: Json) -> None:
@@ -146,5 +128,4 @@ def test_a_class_that_is_none_is_refused(http: httpx.Client, job: Json) -> None:
 
 def test_a_model_of_one_class_has_one_label_map(http: httpx.Client, finished: Json) -> None:
     assert [name for name in finished["links"] if name.startswith("labels:")] == []
-    whole = npy(http, finished["links"]["labels"])
-    np.testing.assert_array_equal(npy(http, f"{finished['links']['labels']}?class=mito"), whole)
+    np.testing.assert_array_equal(labels_of(http, finished, **{"class": "mito"}), labels_of(http, finished))

@@ -8,28 +8,16 @@ import httpx
 import numpy as np
 import pytest
 import zarr
-from obstore.store import HTTPStore
 from ome_zarr_models.v05.image_label import ImageLabel
-from zarr.storage import ObjectStore
 
-from tests.acceptance.exchange import NOBODY, Json, refused
+from tests.acceptance.exchange import NOBODY, Json, labels_of, level, refused, zarr_of
 from tests.running_service import RunningService
 
 
-def opened(service: RunningService, job: Json) -> zarr.Group:
-    """The label map of a job, over HTTP."""
-    url = f"{service.url}{job['links']['labels_zarr']}"
-    store = ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
-    return zarr.open_group(store, mode="r")
-
-
 def test_zarr_opens_the_url_of_a_result(service: RunningService, http: httpx.Client, finished: Json) -> None:
-    group = opened(service, finished)
+    group = zarr_of(service, finished)
     ImageLabel.from_zarr(group)
-    array = group["0"]
-    assert isinstance(array, zarr.Array)
-    npy = http.get(f"/v1/jobs/{finished['id']}/labels", params={"format": "npy"}).content
-    np.testing.assert_array_equal(array[:], np.load(io.BytesIO(npy)))
+    np.testing.assert_array_equal(level(group), labels_of(http, finished))
 
 
 def test_the_zip_holds_the_same(http: httpx.Client, finished: Json, tmp_path: Path) -> None:

@@ -6,17 +6,10 @@ import httpx
 import numpy as np
 import pytest
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
-from tests.acceptance.exchange import Json, refused
+from tests.acceptance.exchange import Json, labels_of, refused
 from tests.running_service import RunningService
-
-
-def _labels(http: httpx.Client, job: Json, **query: str | int) -> NDArray[np.integer]:
-    answer = http.get(f"/v1/jobs/{job['id']}/labels", params={"format": "npy", **query})
-    assert answer.status_code == 200, answer.text
-    return np.asarray(np.load(io.BytesIO(answer.content)))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +23,9 @@ def _labels(http: httpx.Client, job: Json, **query: str | int) -> NDArray[np.int
 def test_a_region_holds_what_the_whole_holds_there(
     http: httpx.Client, finished: Json, query: dict[str, int], rows: slice, columns: slice
 ) -> None:
-    np.testing.assert_array_equal(_labels(http, finished, **query), _labels(http, finished)[rows, columns])
+    np.testing.assert_array_equal(
+        labels_of(http, finished, **query), labels_of(http, finished)[rows, columns]
+    )
 
 
 @pytest.mark.parametrize("name", ["ome-tiff", "tiff", "png"])
@@ -39,7 +34,7 @@ def test_a_region_comes_in_every_format(http: httpx.Client, finished: Json, name
     answer = http.get(f"/v1/jobs/{finished['id']}/labels", params=query)
     file = io.BytesIO(answer.content)
     found = np.asarray(Image.open(file)) if name == "png" else tifffile.imread(file)
-    np.testing.assert_array_equal(found, _labels(http, finished)[10:90, 30:200])
+    np.testing.assert_array_equal(found, labels_of(http, finished)[10:90, 30:200])
     assert "cell.mitonet.labels.y10-90.x30-200." in answer.headers["content-disposition"]
 
 

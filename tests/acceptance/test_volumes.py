@@ -7,21 +7,17 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import tifffile
-import zarr
 from numpy.typing import NDArray
-from obstore.store import HTTPStore
 from ome_zarr_models.v05.image_label import ImageLabel
 from PIL import Image
-from zarr.storage import ObjectStore
 
 import emserve
-from tests.acceptance.exchange import Json, accepted, ended, post, refused, run
+from tests.acceptance.exchange import Json, accepted, ended, labels_of, level, post, refused, run, zarr_of
 from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.hostile_volumes import repeated
 from tests.mrcs import MrcOptions, mrc
@@ -48,12 +44,6 @@ def volume(http: httpx.Client, grey: NDArray[np.uint8]) -> Json:
     """A succeeded job of a stack, for tests that only read."""
     value = tiff(grey, ome=True, metadata={"axes": "ZYX", **_OME})
     return run(http, value, filename="stack.ome.tif", params={"min_size": 50, "min_extent": 2})
-
-
-def labels_of(http: httpx.Client, job: Json, **query: Any) -> NDArray[np.integer]:
-    answer = http.get(f"/v1/jobs/{job['id']}/labels", params={"format": "npy", **query})
-    assert answer.status_code == 200, answer.text
-    return np.asarray(np.load(io.BytesIO(answer.content)))
 
 
 # ---- what comes out ---------------------------------------------------------------------------------
@@ -107,39 +97,48 @@ def test_regions_and_slices(http: httpx.Client, volume: Json) -> None:
 
 
 def test_zarr_opens_the_url_of_the_result(service: RunningService, http: httpx.Client, volume: Json) -> None:
-    url = f"{service.url}{volume['links']['labels_zarr']}"
-    store = ObjectStore(HTTPStore.from_url(url, client_options={"allow_http": True}), read_only=True)
-    group = zarr.open_group(store, mode="r")
+    assert volume["links"]["labels_zarr"] == f"/v1/jobs/{volume['id']}/labels.zarr"
+    group = zarr_of(service, volume)
     (multiscale,) = ImageLabel.from_zarr(group).ome_attributes.multiscales
-    assert [axis.name for axis in multiscale.axes] == ["z", "y", "x"]
-    array = group["0"]
-    assert isinstance(array, zarr.Array)
-    np.testing.assert_array_equal(array[:], labels_of(http, volume))
+    assert [(axis.name, axis.unit) for axis in multiscale.axes] == [(axis, "nanometer") for axis in "zyx"]
+    scale = multiscale.datasets[0].coordinateTransformations[0]
+    assert scale.model_dump()["scale"] == list(VOXEL_NM)
+    np.testing.assert_array_equal(level(group), labels_of(http, volume))
 
 
-def test_the_zarr_can_be_read_while_it_is_written(
+def test_zarr_opens_the_map_while_it_is_written_and_when_it_is_whole(
     service: RunningService, http: httpx.Client, grey: NDArray[np.uint8]
 ) -> None:
-    large = np.tile(grey, (1, 12, 10))
-    job = accepted(post(http, tiff(large, photometric="minisblack"), params={"downsampling": 16}))
+    large = np.tile(np.concatenate([grey, grey[::-1], grey]), (1, 5, 4))  # of two layers of chunks
+    params = {"downsampling": 16, "min_size": 0, "min_extent": 0}
+    job = accepted(post(http, tiff(large, photometric="minisblack"), params=params))
     url = f"/v1/jobs/{job['id']}/labels.zarr"
     refused(http.get(f"{url}/zarr.json"), 409, "result-not-ready", "has not begun")
     while "labels_zarr" not in job["links"]:
         time.sleep(0.01)
         job = http.get(f"/v1/jobs/{job['id']}").json()
     child = service.child()
-    child.suspend()  # so that it is not done before a busy machine has looked
+    child.suspend()
     try:
         job = http.get(f"/v1/jobs/{job['id']}").json()
-        found = [http.get(f"{url}/{name}") for name in ("zarr.json", "0/zarr.json")]
+        assert (job["status"], job["stage"]) == ("running", "write")
+        assert job["links"]["labels_zarr"] == url
+        assert http.get(f"{url}/zarr.json").headers["cache-control"] == "no-cache"
+        refused(http.get(f"{url}/zarr.json?class=mito"), 409, "result-not-ready")
+        group = zarr_of(service, job)
+        ImageLabel.from_zarr(group)
+        early = level(group)
     finally:
         child.resume()
-    assert (job["status"], job["stage"]) == ("running", "write")
-    assert job["links"]["labels_zarr"] == url
-    assert [answer.status_code for answer in found] == [200, 200]
-    assert found[1].json()["shape"] == list(large.shape)
-    assert found[0].headers["cache-control"] == "no-cache"
     assert ended(http, job)["status"] == "succeeded"
+    whole = labels_of(http, job)
+    assert early.shape == whole.shape == large.shape
+    np.testing.assert_array_equal(early, np.where(early > 0, whole, 0))
+    group = zarr_of(service, job)
+    ImageLabel.from_zarr(group)
+    np.testing.assert_array_equal(level(group), whole)
+    np.testing.assert_array_equal(level(group, "1"), whole[::2, ::2, ::2])
+    assert "immutable" in http.get(f"{url}/zarr.json").headers["cache-control"]
 
 
 @pytest.mark.parametrize("query", ["", "?z=0", "?z=13"])
