@@ -124,6 +124,29 @@ def test_a_job_that_does_not_fit_while_it_runs_fails_and_the_next_one_runs(
     run(http, tiff(phantom().image))
 
 
+def test_a_volume_whose_disk_has_filled_since_is_refused_before_the_work_starts(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    volume = tiff(np.zeros((40, 128, 256), np.uint8), photometric="minisblack", compression="zlib")
+    filler = cramped.data_dir / "filler"
+    supervisor = cramped.part("worker-cpu-1")
+    supervisor.suspend()
+    try:
+        job = accepted(post(http, volume))
+        filler.write_bytes(b"\0" * (shutil.disk_usage(cramped.data_dir).free - 3 * _KEPT))
+        supervisor.resume()
+        job = ended(http, job)
+    finally:
+        supervisor.resume()
+        filler.unlink(missing_ok=True)
+    assert (job["status"], job["attempt"], job["error"]["kind"]) == ("failed", 1, "system")
+    assert job["error"]["type"] == "urn:emserve:problem:storage-full"
+    for word in ("this volume", "bytes", "the worker has", "EMSERVE_DATA_DIR"):
+        assert word in job["error"]["detail"]
+    assert not any((cramped.data_dir / "scratch").iterdir())
+    run(http, tiff(phantom().image))
+
+
 def test_a_disk_that_is_nearly_full_takes_no_upload_and_says_so(
     http: httpx.Client, cramped: RunningService
 ) -> None:
