@@ -54,8 +54,6 @@ class Wanted:
             raise UnknownFormat(f"There is no result {self.part!r}; a job has {', '.join(_PATHS)}.")
         if self.only_class is not None and self.part not in _BY_CLASS:
             raise UnknownFormat(f"The {self.part} is of all classes; only {' and '.join(_BY_CLASS)} are not.")
-        if self.only_class is not None and self.format == "zarr":
-            raise UnknownFormat("A Zarr holds all classes; one of them comes as .tif, .npy or .png.")
 
     @property
     def path(self) -> str:

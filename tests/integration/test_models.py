@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -247,3 +248,5 @@ def test_a_class_is_asked_for_by_client_and_command(
         assert set(np.unique(only)) - {0} == {row["label"] for row in rows}
         assert (np.load(files[0]) == only).all()
         assert files[2].read_bytes() == client.preview(job.id)
+        saved_zarr = client.save(job.id, "labels", tmp_path / "second.zarr.zip", only_class=2)
+        assert zipfile.is_zipfile(saved_zarr)

@@ -51,7 +51,6 @@ def test_nothing_wanted_is_nothing_written() -> None:
             [CELL],
             "--class says what --out or --objects saves",
         ),
-        (Outputs(labels=Path("er.zarr.zip"), only_class="er"), [CELL], "--out: A Zarr holds all classes"),
         (Outputs(labels=Path("labels.tif")), TWO, "with several images it is a folder"),
         (Outputs(labels=Path("new")), [CELL, Path("other/cell.png")], "files of one name"),
     ],

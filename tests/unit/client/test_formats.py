@@ -41,13 +41,8 @@ def test_a_class_is_part_of_the_query() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "chosen", "words"),
-    [
-        ("preview", None, "only labels and objects are not"),
-        ("provenance", None, "of all classes"),
-        ("labels", "zarr", "A Zarr holds all classes"),
-    ],
+    ("part", "words"), [("preview", "only labels and objects are not"), ("provenance", "of all classes")]
 )
-def test_what_no_service_has_of_one_class_is_refused(part: Part, chosen: str | None, words: str) -> None:
+def test_what_no_service_has_of_one_class_is_refused(part: Part, words: str) -> None:
     with pytest.raises(UnknownFormat, match=words):
-        Wanted(part, chosen, "er")
+        Wanted(part, only_class="er")
