@@ -247,10 +247,16 @@ class JobBook:
 
     def latest_attempt(self, job_id: str) -> Attempt | None:
         """The one that was started last; None before the first."""
+        return max(self._attempts(job_id), key=lambda attempt: attempt.number, default=None)
+
+    def _attempts(self, job_id: str) -> list[Attempt]:
         names = storage.children(self.store, storage.attempts_prefix(job_id))
         notes = (storage.read(self.store, storage.attempt_key(job_id, name)) for name in names)
-        made = [Attempt.model_validate_json(note) for note in notes if note]
-        return max(made, key=lambda attempt: attempt.number, default=None)
+        return [Attempt.model_validate_json(note) for note in notes if note]
+
+    def _parts(self, job_id: str) -> int:
+        """How many parts of the job are finished and kept."""
+        return sum(1 for _ in storage.changes(self.store, storage.ledger_prefix(job_id)))
 
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
         """Notes an attempt durably, before any work.
@@ -259,7 +265,11 @@ class JobBook:
         """
         number = self.attempts(job_id) + 1
         attempt = Attempt(
-            number=number, execution_id=execution_id, worker=worker, started_at=datetime.now(UTC)
+            number=number,
+            execution_id=execution_id,
+            worker=worker,
+            started_at=datetime.now(UTC),
+            parts=self._parts(job_id),
         )
         with self.unless_deleted(job_id):
             try:
@@ -309,7 +319,7 @@ class JobBook:
             self.tally.add(Event.JOB_FAILED, end.error.type.removeprefix(PROBLEM_PREFIX))
 
     def lost(self, job_id: str, execution_id: str) -> None:
-        """After an attempt that died: queues the next one, or fails the job after the last."""
+        """After an attempt that died: queues the next one, or fails the job where that is of no use."""
         if not self._has_ended(job_id):
             self.clear_attempt(job_id, execution_id)
             self.resume(job_id)
@@ -319,13 +329,21 @@ class JobBook:
         made = self.attempts(job_id)
         if self.wants_cancel(job_id):
             self.finish(job_id, self.cancelled_end(made))
-        elif made >= MAX_ATTEMPTS:
-            self.finish(job_id, self.failed_end(JobLost(made), made))
+        elif (fruitless := self._fruitless(job_id)) >= MAX_ATTEMPTS:
+            self.finish(job_id, self.failed_end(JobLost(made, fruitless), made))
         else:
             with contextlib.suppress(JobDeleted), self.unless_deleted(job_id):
                 self.report(job_id, LiveState(status=JobStatus.QUEUED, attempt=made + 1))
                 self.tickets.put(job_id)
                 self.tally.add(Event.JOB_REQUEUED)
+
+    def _fruitless(self, job_id: str) -> int:
+        """How many attempts ended where the job still is: they finished none of its parts.
+
+        A job of n parts has at most n + 1 places to be at, so it cannot go on dying for ever.
+        """
+        parts = self._parts(job_id)
+        return sum(attempt.parts >= parts for attempt in self._attempts(job_id))
 
     def give_back(self, job_id: str, execution_id: str) -> None:
         """Queues a job again as if this attempt had not been."""

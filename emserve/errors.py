@@ -324,10 +324,10 @@ class JobLost(EmserveError):
     slug = "job-lost"
     title = "The job was lost too often"
 
-    def __init__(self, attempts: int) -> None:
+    def __init__(self, attempts: int, fruitless: int) -> None:
         super().__init__(
-            f"The process that ran this job died {attempts} times. The server's log has the reason; "
-            "submit the image again once it is mended."
+            f"The process that ran this job died {attempts} times, and in the last {fruitless} it got no "
+            "further. The server's log has the reason; submit the image again once it is mended."
         )
 
 

@@ -12,6 +12,7 @@ from emserve.params import Parameters
 
 SCHEMA_VERSION = 1
 MAX_ATTEMPTS = 3
+"""How many may die one after the other without finishing anything that the next can go on from."""
 PROBLEM_PREFIX = "urn:emserve:problem:"
 
 Tags = Annotated[
@@ -231,6 +232,8 @@ class Attempt(Frozen):
     execution_id: str
     worker: str
     started_at: datetime
+    parts: int = 0
+    """How many parts of the job were finished before it, as its ledger says."""
 
 
 class Progress(Frozen):

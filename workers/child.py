@@ -14,7 +14,7 @@ from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
-from workers.messages import Advanced, Assignment, Ended, Ready, receive, send
+from workers.messages import Advanced, Assignment, Begun, Ended, Ready, receive, send
 from workers.tasks import segment
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def main() -> None:
         while True:
             assignment = receive(connection)
             if isinstance(assignment, Assignment):
+                send(connection, Begun(job_id=assignment.job_id))
                 _work(bench, assignment, connection)
                 send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))
     except (EOFError, OSError):

@@ -31,6 +31,13 @@ class Ready(_Message):
     residents: list[Resident]
 
 
+class Begun(_Message):
+    """Child to supervisor: it has the assignment, so from here on its death is the job's."""
+
+    kind: Literal["begun"] = "begun"
+    job_id: str
+
+
 class Ended(_Message):
     """Child to supervisor: the job has an end."""
 
@@ -46,14 +53,16 @@ class Advanced(_Message):
     job_id: str
 
 
-Message = Annotated[Assignment | Ready | Ended | Advanced, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Assignment | Ready | Ended | Advanced] = TypeAdapter(Message)
+Message = Annotated[Assignment | Ready | Begun | Ended | Advanced, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[Assignment | Ready | Begun | Ended | Advanced] = TypeAdapter(Message)
 
 
-def send(connection: "Connection[bytes, bytes]", message: Assignment | Ready | Ended | Advanced) -> None:
+def send(
+    connection: "Connection[bytes, bytes]", message: Assignment | Ready | Begun | Ended | Advanced
+) -> None:
     connection.send_bytes(message.model_dump_json().encode())
 
 
-def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Ended | Advanced:
+def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Begun | Ended | Advanced:
     """Blocks for the next message. Raises EOFError when the other side is gone."""
     return _ADAPTER.validate_json(connection.recv_bytes())

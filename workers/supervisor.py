@@ -39,7 +39,7 @@ from emserve.logs import about
 from emserve.settings import Settings
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
-from workers.messages import Advanced, Assignment
+from workers.messages import Advanced, Assignment, Begun
 from workers.warm_child import WarmChild
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Outcome(StrEnum):
 
     ENDED = "ended"  # the child wrote the job's end
     DIED = "died"  # the child is gone
+    NOT_BEGUN = "not begun"  # the child was gone before it had the job
     CANCELLED = "cancelled"  # the owner wants it to stop
     TIMED_OUT = "timed out"
     TOO_LARGE = "too large"  # the child is over its memory budget
@@ -259,14 +260,16 @@ class Supervisor(Worker):
         """Waits for the child, renews the lease, looks for reasons to stop."""
         deadline = time.monotonic() + self._limits.seconds
         renew_at = 0.0
+        begun = False
         while True:
             message = self._child.poll(POLL_SECONDS)
-            if isinstance(message, Advanced):
+            if isinstance(message, Begun | Advanced):
                 deadline = time.monotonic() + self._limits.seconds
+                begun = True
             elif message is not None:
                 return Outcome.ENDED
             if not self._child.is_alive:
-                return Outcome.DIED
+                return Outcome.DIED if begun else Outcome.NOT_BEGUN
             now = time.monotonic()
             if now >= renew_at:
                 self._renew(ticket, execution)
@@ -297,7 +300,7 @@ class Supervisor(Worker):
         if outcome is Outcome.DIED:
             log.error("the child died", extra={"reason": reason, "attempt": number})
             book.lost(job_id, attempt.execution_id)
-        elif outcome is Outcome.STOPPING:
+        elif outcome in (Outcome.STOPPING, Outcome.NOT_BEGUN):
             book.give_back(job_id, attempt.execution_id)
         elif outcome is Outcome.CANCELLED:
             book.finish(job_id, book.cancelled_end(number, attempt.started_at))

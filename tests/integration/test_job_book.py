@@ -19,7 +19,7 @@ from emserve.jobs import JobStatus, PinnedModel
 from emserve.live import Filter, LiveState
 from emserve.reconciler import Reconciler
 from emserve.tickets import connect
-from tests.integration.bookkeeping import accept, end_of, lease, write
+from tests.integration.bookkeeping import accept, end_of, finish_part, lease, write
 from tests.integration.workshop import record_of
 
 
@@ -161,6 +161,25 @@ class TestReconciler:
         assert job.status is JobStatus.FAILED
         assert job.error is not None
         assert job.error.type.endswith("job-lost")
+
+    def test_a_job_that_gets_further_before_each_death_goes_on_until_three_finish_nothing(
+        self, book: JobBook
+    ) -> None:
+        job_id = accept(book)
+        for number in range(5):
+            book.begin(job_id, f"fruitful-{number}", "worker")
+            finish_part(book, job_id, f"part-{number}")
+            book.lost(job_id, f"fruitful-{number}")
+            assert book.read(job_id).status is JobStatus.QUEUED
+        for number in range(3):
+            assert book.read(job_id).attempt == 6 + number
+            book.begin(job_id, f"fruitless-{number}", "worker")
+            finish_part(book, job_id, "part-0")  # again, which is no progress
+            book.lost(job_id, f"fruitless-{number}")
+        job = book.read(job_id)
+        assert (job.status, job.attempt) == (JobStatus.FAILED, 8)
+        assert job.error is not None
+        assert "died 8 times, and in the last 3" in job.error.detail
 
     def test_a_lost_broker_is_told_everything_again(
         self, book: JobBook, reconciler: Reconciler, redis: Redis

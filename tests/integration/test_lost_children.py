@@ -1,7 +1,7 @@
 """A job whose process is killed in mid-run."""
 
 from emserve.jobs import JobStatus
-from tests.integration.workshop import Worker, Workshop, eventually, is_gone
+from tests.integration.workshop import Worker, Workshop, eventually
 from tests.pictures import large_image
 
 _LONG = large_image(1024)
@@ -10,6 +10,9 @@ _LONG = large_image(1024)
 def test_a_job_whose_child_is_killed_is_run_again_and_succeeds(workshop: Workshop, worker: Worker) -> None:
     job_id = workshop.submit(_LONG)
     workshop.runs(job_id)
+    (first,) = workshop.attempt_folders(job_id)
+    (first / "labels.zarr").mkdir()
+    (first / "labels.zarr" / "half").write_bytes(b"half a chunk")
     worker.child.kill()
 
     job = workshop.succeeded(job_id)
@@ -18,6 +21,8 @@ def test_a_job_whose_child_is_killed_is_run_again_and_succeeds(workshop: Worksho
     assert job.result is not None
     assert job.result.objects > 0
     assert workshop.book.attempts(job_id) == 2
+    left = [path.name for path in first.rglob("*") if path.is_file()]
+    assert left == ["attempt.json"], "what it wrote is cleared, and it stays counted"
 
 
 def test_a_job_whose_child_is_killed_three_times_fails_as_lost(workshop: Workshop, worker: Worker) -> None:
@@ -37,28 +42,23 @@ def test_a_job_whose_child_is_killed_three_times_fails_as_lost(workshop: Worksho
     workshop.succeeded(workshop.submit(large_image(256)))
 
 
-def test_what_a_killed_child_wrote_is_cleared_and_its_attempt_stays_counted(
-    workshop: Workshop, worker: Worker
-) -> None:
-    job_id = workshop.submit(_LONG)
-    workshop.runs(job_id)
-    (first,) = workshop.attempt_folders(job_id)
-    (first / "labels.zarr").mkdir()
-    (first / "labels.zarr" / "half").write_bytes(b"half a chunk")
-    worker.child.kill()
-
-    workshop.succeeded(job_id)
-
-    assert [path.name for path in first.rglob("*") if path.is_file()] == ["attempt.json"]
-
-
 def test_a_child_that_dies_between_two_jobs_is_replaced(workshop: Workshop, worker: Worker) -> None:
     before = worker.child
     before.kill()
-    eventually(lambda: is_gone(before), "its death")
     job_id = workshop.submit(large_image(256))
 
     job = workshop.succeeded(job_id)
 
     assert worker.child.pid != before.pid
     assert job.attempt == 1, "a death between two jobs costs the next one nothing"
+
+
+def test_a_job_that_is_handed_to_a_dying_child_costs_no_attempt(workshop: Workshop, worker: Worker) -> None:
+    child = worker.child
+    child.suspend()  # it lives, but does not take the job
+    job_id = workshop.submit(large_image(256))
+    eventually(lambda: workshop.attempt_folders(job_id), "the attempt's note")
+    child.kill()
+
+    assert workshop.succeeded(job_id).attempt == 1
+    assert workshop.book.attempts(job_id) == 1

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emserve import storage
-from emserve.jobs import Job, JobStatus
+from emserve.jobs import MAX_ATTEMPTS, Job, JobStatus
 from emserve.params import Parameters
 from tests.integration.workshop import Worker, Workshop, eventually
 from training.phantoms import make_volume_phantom
@@ -56,39 +56,38 @@ def labels(workshop: Workshop, job: Job) -> NDArray[np.integer]:
     )
 
 
-def inferred(workshop: Workshop, job_id: str, slices: int, attempt: int = 1) -> Job:
-    """The job as soon as so many slices are inferred in this attempt."""
+def kill(workshop: Workshop, worker: Worker, job_id: str, where: str, notes: int, attempt: int) -> None:
+    """Kills the worker's child as soon as the job has so many notes and is at the stage `where`."""
 
-    def look() -> Job | None:
+    def look() -> bool:
         job = workshop.book.read(job_id)
-        far = job.progress is not None and job.progress.unit == "slices" and job.progress.done >= slices
-        return job if job.stage == "infer" and far and job.attempt == attempt else None
+        return (job.attempt, job.stage) == (attempt, where) and len(ledger(workshop, job_id)) >= notes
 
-    return eventually(look, f"{slices} slices of attempt {attempt}")
+    eventually(look, f"attempt {attempt} at {where} with {notes} notes")
+    worker.child.kill()
 
 
-def test_a_killed_volume_goes_on_with_the_range_that_it_was_at_and_gives_the_same_labels(
+def test_a_volume_survives_more_deaths_than_an_image_repeats_no_range_and_gives_the_same_labels(
     workshop: Workshop, worker: Worker, volume: NDArray[np.uint8]
 ) -> None:
     whole = workshop.succeeded(workshop.submit(volume, _PARAMS))
     job_id = workshop.submit(volume, _PARAMS)
-    eventually(lambda: ledger(workshop, job_id), "the first range's note")
-    inferred(workshop, job_id, 9)
-    worker.child.kill()
-    before = ledger(workshop, job_id)
+    noted: dict[str, int] = {}
+    deaths = (("infer", 1), ("infer", 2), ("group", 3), ("write", 3))
+    assert len(deaths) > MAX_ATTEMPTS
+    for attempt, (stage, notes) in enumerate(deaths, 1):
+        kill(workshop, worker, job_id, stage, notes, attempt)
+        left = ledger(workshop, job_id)
+        assert noted.items() <= left.items(), "what was finished was not computed again"
+        noted = left
 
-    again = inferred(workshop, job_id, 9, attempt=2)
-    after = ledger(workshop, job_id)
     job = workshop.succeeded(job_id)
 
-    assert len(before) >= 1
-    assert again.progress is not None
-    assert {name: after[name] for name in before} == before, "what was finished was not computed again"
-    assert job.attempt == 2
+    assert job.attempt == len(deaths) + 1
     np.testing.assert_array_equal(labels(workshop, job), labels(workshop, whole))
     assert ledger(workshop, job_id) == {}
-    first, _ = workshop.attempt_folders(job_id)
-    assert [path.name for path in first.rglob("*")] == ["attempt.json"]
+    *dead, _ = workshop.attempt_folders(job_id)
+    assert [path.name for folder in dead for path in folder.rglob("*")] == ["attempt.json"] * len(dead)
 
 
 def test_a_cancelled_volume_leaves_the_device_within_two_seconds_and_nothing_behind(

@@ -47,7 +47,7 @@ def test_a_record_and_an_end_survive_json() -> None:
         execution_id=None,
         started_at=None,
         finished_at=datetime.now(UTC),
-        error=Problem.of(JobLost(3)),
+        error=Problem.of(JobLost(3, 3)),
     )
     assert JobEnd.model_validate_json(end.model_dump_json()) == end
 
@@ -68,7 +68,7 @@ def test_a_problem_says_what_kind_of_error_it_is() -> None:
     assert problem.type == "urn:emserve:problem:invalid-request"
     assert (problem.status, problem.kind, problem.detail) == (422, "user", "too small")
     assert [each.pointer for each in problem.errors] == ["/params/min_size"]
-    assert Problem.of(JobLost(3)).kind == "system"
+    assert Problem.of(JobLost(3, 3)).kind == "system"
 
 
 def test_pixels_are_counted() -> None:
