@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from benchmarks.scenes import Scene
 
-_PACKAGES = (["--no-deps", "empanada-dl==0.1.7"], ["numba"])
+_PACKAGES = (["--no-deps", "empanada-dl==0.1.7"], ["numba", "tqdm"])
 _PROGRAM = Path(__file__).with_name("peer_process.py")
 _MATCHING_PROGRAM = Path(__file__).with_name("peer_matching_process.py")
+_CONSENSUS_PROGRAM = Path(__file__).with_name("peer_consensus_process.py")
 _INSTALL_SECONDS, _RUN_SECONDS = 600, 3600
 _MOST_CENTRES = 500
 
@@ -55,6 +56,14 @@ class PeerMatching:
     objects: int
 
 
+@dataclass(frozen=True)
+class PeerConsensus:
+    """Processor seconds on one thread, and how many objects were agreed on."""
+
+    consensus_s: float
+    objects: int
+
+
 class Peer:
     """The peer in its virtual environment."""
 
@@ -73,7 +82,7 @@ class Peer:
         (Path(theirs) / "beside.pth").write_text(ours + "\n")
         for package in _PACKAGES:
             peer._run(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *package], folder)
-        peer._run(["-c", "import empanada.inference.postprocess, empanada.inference.rle"], folder)
+        peer._run(["-c", "import empanada.inference.postprocess, empanada.consensus"], folder)
         ready.touch()
         return peer
 
@@ -110,6 +119,13 @@ class Peer:
         with TemporaryDirectory() as name:
             np.save(Path(name) / "stack.npy", stack)
             return PeerMatching(**self._report(_MATCHING_PROGRAM, Path(name)))
+
+    def agree(self, views: npt.NDArray[np.uint32]) -> PeerConsensus:
+        """Runs the peer's consensus of three volumes (3, Z, Y, X) of labels, in a fresh process with one
+        thread."""
+        with TemporaryDirectory() as name:
+            np.save(Path(name) / "views.npy", views)
+            return PeerConsensus(**self._report(_CONSENSUS_PROGRAM, Path(name)))
 
     def _report(self, program: Path, folder: Path, *rest: str) -> dict[str, Any]:  # values of JSON
         command = [str(self._python), str(program), str(folder), *rest]

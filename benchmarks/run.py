@@ -46,7 +46,7 @@ class Run:
             agreement=self._agreement(),
             stacks=tuple(self.stacks()),
             matchings=tuple(self.matchings(peer)),
-            consensuses=tuple(self.consensuses()),
+            consensuses=tuple(self.consensuses(peer)),
         )
 
     def peer(self) -> tuple[Peer | None, str]:
@@ -125,9 +125,9 @@ class Run:
             runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES, peer))
         return runs
 
-    def consensuses(self) -> list[Consensus]:
+    def consensuses(self, peer: Peer | None) -> list[Consensus]:
         runs = []
         for side, objects in self._plan.consensus:
             self._on_step(f"consensus of three views with {objects} objects")
-            runs.append(measure_consensus(side, objects))
+            runs.append(measure_consensus(side, objects, peer))
         return runs

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from benchmarks.clock import timed
-from benchmarks.peer import Peer, PeerMatching
+from benchmarks.peer import Peer, PeerConsensus, PeerMatching
 from benchmarks.table import Table, seconds, times
 from workers.inference.rows import Workspace
 from workers.inference.volume.clusters import Rule
@@ -70,6 +70,15 @@ class Consensus:
     """In each view."""
     agreed: int
     consensus_s: float
+    peer: PeerConsensus | None = None
+
+    @property
+    def beside(self) -> tuple[str, str, str]:
+        """The peer's time, how many times ours it is, and how many objects it agrees on."""
+        if self.peer is None:
+            return ("not run", "", "")
+        ratio = times(self.peer.consensus_s / self.consensus_s)
+        return (seconds(self.peer.consensus_s), ratio, str(self.peer.objects))
 
 
 def measure_matching(side: int, objects: int, slices: int, peer: Peer | None = None) -> Matching:
@@ -106,13 +115,14 @@ def _stack(side: int, objects: int, slices: int) -> Iterator[Labels]:
         yield np.asarray(cc3d.connected_components(np.where(plane > 0, cells, 0), connectivity=8), np.uint32)
 
 
-def measure_consensus(side: int, objects: int) -> Consensus:
+def measure_consensus(side: int, objects: int, peer: Peer | None = None) -> Consensus:
     """Three views of a cube with so many objects, each of which is a little different in each."""
     views = [_view(side, objects, number) for number in range(3)]
     with TemporaryDirectory() as name, Workspace(Path(name)) as workspace:
         stacks = [_labelled(view, workspace, str(number)) for number, view in enumerate(views)]
         found, consensus_s = timed(lambda: agree(stacks, Rule(2, 2, _THINGS), workspace, lambda: None))
-        return Consensus(side, stacks[0].count, found.count, consensus_s)
+    beside = None if peer is None else peer.agree(np.stack(views))
+    return Consensus(side, stacks[0].count, found.count, consensus_s, beside)
 
 
 def _view(side: int, objects: int, number: int) -> Labels:
@@ -158,9 +168,15 @@ def matching_table(runs: tuple[Matching, ...]) -> Table:
 
 def consensus_table(runs: tuple[Consensus, ...]) -> Table:
     rows = tuple(
-        (f"{run.side} x {run.side} x {run.side}", str(run.objects), str(run.agreed), seconds(run.consensus_s))
+        (
+            f"{run.side} x {run.side} x {run.side}",
+            str(run.objects),
+            str(run.agreed),
+            seconds(run.consensus_s),
+            *run.beside,
+        )
         for run in runs
     )
-    return Table(
-        "Consensus of three views", ("cube", "objects in each", "agreed", "all"), rows, "One thread."
-    )
+    head = ("cube", "objects in each", "agreed", "all", "peer", "ratio", "agreed")
+    note = "Processor time, one thread; from the runs of tracked objects to those of agreed ones."
+    return Table("Consensus of three views", head, rows, note)

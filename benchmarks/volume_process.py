@@ -5,6 +5,7 @@ one volume in a fresh process and nothing else. The ledger is a folder, as a sto
 """
 
 import json
+import math
 import sys
 import time
 from hashlib import sha256
@@ -17,11 +18,10 @@ from benchmarks.resident import peak_bytes
 from benchmarks.starter import starter_card, starter_engine
 from emserve.jobs import Stage
 from emserve.params import Parameters
+from workers.forecast import Forecast
 from workers.inference.rows import Workspace
 from workers.inference.volume.pipeline import segment_volume
 from workers.inference.volume.request import Request3D
-
-_INFERENCE_SHARE = 0.85  # of the whole, as the service's progress takes it
 
 
 class FolderLedger:
@@ -42,19 +42,20 @@ class FolderLedger:
 
 
 class Clock:
-    """Processor seconds by stage, and when each slice was inferred."""
+    """Processor seconds by stage, and the service's estimate of the rest after a tenth of the slices."""
 
-    def __init__(self) -> None:
+    def __init__(self, voxels: int) -> None:
         self.seconds: dict[str, float] = {}
-        self.inferred: list[tuple[float, float]] = []
-        """Seconds since the start, and the share of the slices that is inferred."""
-        self._begun = self._last = time.process_time()
+        self._last = time.process_time()
         self._stage: Stage | None = None
+        self._forecast = Forecast.of_volume(self._last, voxels, 1)
+        self._told: tuple[float, float] | None = None  # when, and how many seconds were left
 
     def __call__(self, stage: Stage, done: int, total: int, _unit: str) -> None:
         self.lap(stage)
-        if stage is Stage.INFER:
-            self.inferred.append((self._last - self._begun, done / total))
+        _, eta_seconds = self._forecast.see(stage, done, total, self._last)
+        if self._told is None and stage is Stage.INFER and done >= total / 10 and eta_seconds is not None:
+            self._told = self._last, eta_seconds
 
     def lap(self, stage: Stage | None) -> None:
         """What has passed since the last call belongs to the stage that it named."""
@@ -64,15 +65,20 @@ class Clock:
         self._last, self._stage = now, stage
 
     @property
-    def total(self) -> float:
-        return self._last - self._begun
+    def eta_error(self) -> float:
+        """How far off the estimate was, as a share of what was left."""
+        if self._told is None:
+            return math.nan
+        then, estimated = self._told
+        left = self._last - then
+        return (estimated - left) / left
 
 
 def main(folder: Path, shape: tuple[int, int, int]) -> None:
     torch.set_num_threads(1)
     card, engine, volume = starter_card(), starter_engine(), RepeatedVolume(shape)
     volume.planes(0, 0, 1)
-    idle, clock = peak_bytes(), Clock()
+    idle, clock = peak_bytes(), Clock(math.prod(shape))
     (folder / "ledger").mkdir()
     with Workspace(folder) as workspace:
         params = Parameters(**{**card.defaults, "mode": "stack", "min_size": 500, "min_extent": 5})
@@ -90,20 +96,9 @@ def main(folder: Path, shape: tuple[int, int, int]) -> None:
         "scratch_bytes": scratch,
         "objects": len(found.objects),
         "seconds": clock.seconds,
-        "eta_error": _eta_error(clock),
+        "eta_error": clock.eta_error,
     }
     sys.stdout.write(json.dumps(report) + "\n")
-
-
-def _eta_error(clock: Clock) -> float:
-    """How far off the estimate after a tenth of the slices is, as a share of what was left.
-
-    Inference is taken to be the share of the whole that the service takes it to be.
-    """
-    spent, share = next(each for each in clock.inferred if each[1] >= 0.1)
-    estimated = spent / (share * _INFERENCE_SHARE) - spent
-    left = clock.total - spent
-    return (estimated - left) / left
 
 
 if __name__ == "__main__":

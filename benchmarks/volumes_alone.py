@@ -18,8 +18,9 @@ from benchmarks.run import Run
 def main() -> None:
     console = Console(width=140)
     run = Run(Plan(), Path(__file__).parent / "results", console.print)
-    console.print(drawn(tracking.matching_table(tuple(run.matchings(run.peer()[0])))))
-    console.print(drawn(tracking.consensus_table(tuple(run.consensuses()))))
+    peer, _ = run.peer()
+    console.print(drawn(tracking.matching_table(tuple(run.matchings(peer)))))
+    console.print(drawn(tracking.consensus_table(tuple(run.consensuses(peer)))))
     stacks = []
     for stack in run.stacks():  # the deepest takes minutes
         stacks.append(stack)

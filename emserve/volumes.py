@@ -40,13 +40,13 @@ def _workspace_bytes(shape: Sequence[int], params: Parameters) -> int:
     """Runs of objects, twice for a moment: they were measured at about 0.2 bytes a voxel and stack."""
     depth, height, width = shape
     largest_plane = max(height * width, depth * width, depth * height)
-    return prod(shape) * (_stacks(params) + 1) + 16 * largest_plane
+    return prod(shape) * (stacks(params) + 1) + 16 * largest_plane
 
 
 def _ledger_bytes(shape: Sequence[int], params: Parameters) -> int:
     """The network's maps, packed."""
     bytes_per_voxel = 0.5 if params.fine_boundaries else 0.1
-    return int(prod(shape) * _stacks(params) * bytes_per_voxel)
+    return int(prod(shape) * stacks(params) * bytes_per_voxel)
 
 
 def _result_bytes(shape: Sequence[int]) -> int:
@@ -54,5 +54,6 @@ def _result_bytes(shape: Sequence[int]) -> int:
     return prod(shape) // 4
 
 
-def _stacks(params: Parameters) -> int:
+def stacks(params: Parameters) -> int:
+    """Along how many axes a volume is segmented."""
     return 3 if params.mode == "orthoplane" else 1
