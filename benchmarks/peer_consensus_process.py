@@ -1,8 +1,8 @@
 """Runs the peer's consensus of three stacks: `python peer_consensus_process.py FOLDER`, in its environment.
 
-Reads views.npy (three volumes of labels), and prints processor seconds and how many objects were agreed on, as
-JSON. Tracking is not measured: each view becomes the runs that its tracker holds in the end. All are runs along
-x, as only those of xy are otherwise, so that the peer has as few of them as can be.
+Reads views.npy (three volumes of labels), and prints processor seconds and how many objects were agreed on,
+as JSON. Tracking is not measured: each view becomes the runs that its tracker holds in the end. All of them
+run along x, which only those of xy do otherwise, so the peer has as few of them as can be.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
+from emserve.params import Parameters
+from emserve.volumes import Room
 from tests.acceptance.exchange import accepted, ended, post, run
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
@@ -54,6 +57,17 @@ def _no_room(service: RunningService) -> Iterator[None]:
     with file.open("wb", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(bytes(4096))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+@contextlib.contextmanager
+def _little_room(service: RunningService, left_bytes: int) -> Iterator[None]:
+    """Meanwhile the file system has about so many bytes left."""
+    file = service.data_dir / "filler"
+    file.write_bytes(bytes(shutil.disk_usage(service.data_dir).free - left_bytes))
     try:
         yield
     finally:
@@ -112,6 +126,30 @@ def test_what_was_accepted_waits_for_room_and_costs_no_attempt(
         assert (end["status"], end["attempt"]) == ("succeeded", 1), end
 
 
+def test_a_volume_whose_room_went_before_a_worker_took_it_fails_before_it_is_begun(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    flat = tiff(np.full((16, 256, 256), 90, np.uint8), compression="zlib", photometric="minisblack")
+    needed, left = Room.of((16, 256, 256), "uint8", Parameters(mode="stack")).scratch, 2 * 1024**2
+    assert needed > left
+    supervisor = cramped.part("worker-cpu-1")
+    supervisor.suspend()
+    try:
+        job = accepted(post(http, flat))
+        with _little_room(cramped, left):
+            supervisor.resume()
+            end = ended(http, job)
+    finally:
+        supervisor.resume()
+    assert (end["status"], end["error"]["type"]) == ("failed", "urn:emserve:problem:storage-full")
+    said = re.search(r"it takes about (\d+) bytes, and the worker has (\d+)", end["error"]["detail"])
+    assert said is not None, end["error"]
+    assert int(said[1]) == needed
+    assert int(said[2]) == pytest.approx(left, rel=0.1)
+    assert "made room in EMSERVE_DATA_DIR" in end["error"]["detail"]
+    assert not any((cramped.data_dir / "scratch").iterdir())
+
+
 @pytest.mark.parametrize("side", [6000, 2600], ids=["decoding", "segmenting"])
 def test_a_job_that_does_not_fit_while_it_runs_fails_and_the_next_one_runs(
     http: httpx.Client, side: int
@@ -151,15 +189,10 @@ def test_a_disk_that_is_nearly_full_takes_no_upload_and_says_so(
     http: httpx.Client, cramped: RunningService
 ) -> None:
     done = run(http, tiff(phantom().image))
-    free = shutil.disk_usage(cramped.data_dir).free
-    filler = cramped.data_dir / "filler"
-    filler.write_bytes(b"\0" * (free - _KEPT // 2))
-    try:
+    with _little_room(cramped, _KEPT // 2):
         refusal = post(http, tiff(phantom().image))
         readiness = http.get("/readyz")
         read = http.get(f"/v1/jobs/{done['id']}/labels?format=npy")
-    finally:
-        filler.unlink()
 
     assert (refusal.status_code, refusal.json()["type"]) == (507, "urn:emserve:problem:storage-full")
     assert "EMSERVE_MIN_FREE_BYTES" in refusal.json()["detail"]
