@@ -31,6 +31,8 @@ class Plan:
     agreement_images: int = 24
     stack_slices: tuple[int, ...] = (64, 256, 1024)
     stack_side: int = 512
+    beyond: tuple[tuple[int, int], ...] = ((192, 2048),)
+    """Slices, and their sides, of volumes that are larger than their worker's memory."""
     matched_objects: tuple[int, ...] = (500,)
     """In each of 16 slices of the same side."""
     consensus: tuple[tuple[int, int], ...] = ((256, 5000),)
@@ -50,6 +52,7 @@ class Plan:
                 self.decoded_sides * len(KINDS),
                 self.models,
                 self.stack_slices,
+                self.beyond,
                 self.matched_objects,
                 self.consensus,
             )

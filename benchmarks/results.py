@@ -12,6 +12,7 @@ import torch
 from benchmarks import (
     agreement,
     alternation,
+    beyond_memory,
     decoding,
     forward,
     measures,
@@ -65,6 +66,7 @@ class Results:
     forward: tuple[forward.Forward, ...]
     agreement: tuple[agreement.Agreement, ...]
     stacks: tuple[volumes.Stack, ...]
+    beyond: tuple[beyond_memory.Beyond, ...]
     matchings: tuple[tracking.Matching, ...]
     consensuses: tuple[tracking.Consensus, ...]
 
@@ -79,6 +81,7 @@ class Results:
             forward.table(self.forward),
             agreement.table(self.agreement),
             volumes.table(self.stacks),
+            beyond_memory.table(self.beyond),
             tracking.matching_table(self.matchings),
             tracking.consensus_table(self.consensuses),
         )

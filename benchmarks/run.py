@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.agreement import Agreement, measure_agreement
 from benchmarks.alternation import Alternation, measure_alternation
+from benchmarks.beyond_memory import Beyond, measure_beyond
 from benchmarks.decoding import KINDS, Decoding, measure_decoding
 from benchmarks.forward import MODES, Forward, measure_forward
 from benchmarks.measures import Measures
@@ -45,6 +46,7 @@ class Run:
             forward=tuple(self._forward()),
             agreement=self._agreement(),
             stacks=tuple(self.stacks()),
+            beyond=tuple(self.beyond()),
             matchings=tuple(self.matchings(peer)),
             consensuses=tuple(self.consensuses(peer)),
         )
@@ -117,6 +119,13 @@ class Run:
         for slices in self._plan.stack_slices:
             self._on_step(f"a stack of {slices} slices")
             yield measure_stack(slices, self._plan.stack_side, self._folder)
+
+    def beyond(self) -> list[Beyond]:
+        runs = []
+        for slices, side in self._plan.beyond:
+            self._on_step(f"a volume larger than memory: {slices} x {side} x {side}")
+            runs.append(measure_beyond(slices, side, self._folder))
+        return runs
 
     def matchings(self, peer: Peer | None) -> list[Matching]:
         runs = []

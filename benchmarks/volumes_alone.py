@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import tracking, volumes
+from benchmarks import beyond_memory, tracking, volumes
 from benchmarks.__main__ import drawn
 from benchmarks.plan import Plan
 from benchmarks.run import Run
@@ -21,6 +21,7 @@ def main() -> None:
     peer, _ = run.peer()
     console.print(drawn(tracking.matching_table(tuple(run.matchings(peer)))))
     console.print(drawn(tracking.consensus_table(tuple(run.consensuses(peer)))))
+    console.print(drawn(beyond_memory.table(tuple(run.beyond()))))
     stacks = []
     for stack in run.stacks():  # the deepest takes minutes
         stacks.append(stack)
