@@ -141,8 +141,8 @@ def table(runs: tuple[Beyond, ...]) -> Table:
         for run in runs
     )
     note = (
-        f"By `emserve up` with the starter model at 1/{_DOWNSAMPLING}. A phantom fills {_PHANTOM} x {_PHANTOM} "
-        "pixels of each slice, the rest is flat: the time says nothing of real volumes. A worker over its "
+        f"By `emserve up` with the starter model at 1/{_DOWNSAMPLING}; a phantom fills {_PHANTOM} pixels "
+        "square of each slice, the rest is flat: the time says nothing of real volumes. A worker over its "
         "budget would be killed, and the job would fail."
     )
     head = ("volume", "voxels", "budget", "worker", "API", "objects", "wall")

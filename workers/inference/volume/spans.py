@@ -106,10 +106,16 @@ def find_overlaps(first: Spans, second: Spans) -> Overlaps:
     mine = np.repeat(np.arange(len(first)), count)
     yours = ranges(lowest, count)
     size = np.minimum(first.end[mine], second.end[yours]) - np.maximum(first.begin[mine], second.begin[yours])
-    return _added_up(first.owner[mine], second.owner[yours], size)
+    return add_up([Overlaps(first.owner[mine], second.owner[yours], size)])
 
 
-def _added_up(first: Integers, second: Integers, size: Integers) -> Overlaps:
+def add_up(parts: list[Overlaps]) -> Overlaps:
+    """One overlap a pair: the sum of those that the parts have of it; by first, then by second label."""
+    empty = np.empty(0, np.int64)
+    first, second, size = (
+        np.concatenate([empty, *(getattr(part, name) for part in parts)])
+        for name in ("first", "second", "size")
+    )
     base = int(second.max(initial=0)) + 1
     codes, pair = np.unique(first * base + second, return_inverse=True)
     return Overlaps(codes // base, codes % base, np.bincount(pair, size, len(codes)).astype(np.int64))

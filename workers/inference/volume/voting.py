@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from workers.inference.volume.spans import Integers, Overlaps, Spans, ranges
+from workers.inference.volume.spans import Integers, Overlaps, Spans, add_up, ranges
 
 
 def voted(spans: Spans, votes: int, width: int) -> Spans:
@@ -38,18 +38,6 @@ def find_shared(spans: Spans) -> Overlaps:
     size = np.minimum(end[one], end[other]) - begin[other]
     pair = np.sort(np.stack([owner[one], owner[other]]), axis=0)
     return add_up([Overlaps(pair[0], pair[1], size)])
-
-
-def add_up(parts: list[Overlaps]) -> Overlaps:
-    """Overlaps of several slices as those of the volume."""
-    empty = np.empty(0, np.int64)
-    first, second, size = (
-        np.concatenate([empty, *(getattr(part, name) for part in parts)])
-        for name in ("first", "second", "size")
-    )
-    base = int(second.max(initial=0)) + 1
-    codes, pair = np.unique(first * base + second, return_inverse=True)
-    return Overlaps(codes // base, codes % base, np.bincount(pair, size, len(codes)).astype(np.int64))
 
 
 class OverlapSums:
