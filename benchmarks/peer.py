@@ -18,7 +18,11 @@ import numpy.typing as npt
 
 from benchmarks.scenes import Scene
 
-_PACKAGES = (["--no-deps", "empanada-dl==0.1.7"], ["numba", "tqdm"])
+_PACKAGES = (
+    ["--no-deps", "empanada-dl==0.1.7"],
+    # Its consensus does not compile with numba 0.61 and later. Ours stay where they are.
+    ["--ignore-installed", "numba==0.59.1", "numpy==1.26.4", "tqdm"],
+)
 _PROGRAM = Path(__file__).with_name("peer_process.py")
 _MATCHING_PROGRAM = Path(__file__).with_name("peer_matching_process.py")
 _CONSENSUS_PROGRAM = Path(__file__).with_name("peer_consensus_process.py")

@@ -1,8 +1,7 @@
 """Runs the peer's consensus of three stacks: `python peer_consensus_process.py FOLDER`, in its environment.
 
 Reads views.npy (three volumes of labels), and prints processor seconds and how many objects were agreed on,
-as JSON. Tracking is not measured: each view becomes the runs that its tracker holds in the end. All of them
-run along x, which only those of xy do otherwise, so the peer has as few of them as can be.
+as JSON. Tracking is not measured: each view becomes the runs that its tracker holds in the end.
 """
 
 import json
@@ -41,7 +40,9 @@ def _agree(views: Any) -> dict[str, float]:  # the peer has no types
 def _tracked(view: Any) -> Any:
     tracks = tracker.InstanceTracker(_CLASS, _DIVISOR, view.shape, "xy")
     for z, plane in enumerate(view):
-        tracks.update(rle.pan_seg_to_rle_seg(plane, [_CLASS], _DIVISOR, [_CLASS])[_CLASS], z)
+        # Labels are those of the volume, so no slice is connected anew.
+        runs = rle.pan_seg_to_rle_seg(plane, [_CLASS], _DIVISOR, [_CLASS], force_connected=False)
+        tracks.update(runs[_CLASS], z)
     tracks.finish()
     return tracks
 
