@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emserve import storage
-from emserve.jobs import MAX_ATTEMPTS, Job, JobStatus
+from emserve.jobs import MAX_ATTEMPTS, Job, JobStatus, Stage
 from emserve.params import Parameters
 from tests.integration.workshop import Worker, Workshop, eventually
 from training.phantoms import make_volume_phantom
@@ -56,12 +56,14 @@ def labels(workshop: Workshop, job: Job) -> NDArray[np.integer]:
     )
 
 
-def kill(workshop: Workshop, worker: Worker, job_id: str, where: str, notes: int, attempt: int) -> None:
-    """Kills the worker's child as soon as the job has so many notes and is at the stage `where`."""
+def kill(workshop: Workshop, worker: Worker, job_id: str, attempt: int, where: Stage, notes: int) -> None:
+    """Kills the worker's child as soon as the job has so many notes and is at the stage `where` or beyond."""
+    stages = list(Stage)
 
     def look() -> bool:
         job = workshop.book.read(job_id)
-        return (job.attempt, job.stage) == (attempt, where) and len(ledger(workshop, job_id)) >= notes
+        there = job.stage is not None and stages.index(job.stage) >= stages.index(where)
+        return there and job.attempt == attempt and len(ledger(workshop, job_id)) >= notes
 
     eventually(look, f"attempt {attempt} at {where} with {notes} notes")
     worker.child.kill()
@@ -73,10 +75,10 @@ def test_a_volume_survives_more_deaths_than_an_image_repeats_no_range_and_gives_
     whole = workshop.succeeded(workshop.submit(volume, _PARAMS))
     job_id = workshop.submit(volume, _PARAMS)
     noted: dict[str, int] = {}
-    deaths = (("infer", 1), ("infer", 2), ("group", 3), ("write", 3))
+    deaths = ((Stage.INFER, 1), (Stage.INFER, 2), (Stage.GROUP, 3), (Stage.WRITE, 3))
     assert len(deaths) > MAX_ATTEMPTS
     for attempt, (stage, notes) in enumerate(deaths, 1):
-        kill(workshop, worker, job_id, stage, notes, attempt)
+        kill(workshop, worker, job_id, attempt, stage, notes)
         left = ledger(workshop, job_id)
         assert noted.items() <= left.items(), "what was finished was not computed again"
         noted = left
