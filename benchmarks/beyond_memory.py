@@ -26,7 +26,7 @@ from workers.inference.volume.source import Greys
 _BUDGET_BYTES = 768 * 1024**2
 """Of the worker, network and libraries included; it is killed, and the job fails, when it takes more."""
 _PHANTOM = 512  # pixels; around it slices are flat, so that little is computed for many voxels
-_DOWNSAMPLING = 4
+_DOWNSAMPLING = 8
 _START_SECONDS, _STOP_SECONDS, _LONGEST_SECONDS = 120, 45, 3600
 
 

@@ -31,7 +31,7 @@ class Plan:
     agreement_images: int = 24
     stack_slices: tuple[int, ...] = (64, 256, 1024)
     stack_side: int = 512
-    beyond: tuple[tuple[int, int], ...] = ((192, 2048),)
+    beyond: tuple[tuple[int, int], ...] = ((256, 2048),)
     """Slices, and their sides, of volumes that are larger than their worker's memory."""
     matched_objects: tuple[int, ...] = (500,)
     """In each of 16 slices of the same side."""

@@ -21,7 +21,7 @@ _VOLUME_SHARES = {
     Stage.TRACK: (0.93, 0.04),
     Stage.WRITE: (0.97, 0.03),
 }
-_JOIN_SECONDS = 6e-8
+_JOIN_SECONDS = 7e-8
 """What follows inference, for each voxel and stack (`make bench` measures it): it runs on the processor,
 whatever the network and its device are, so no share of the time that they take foretells it."""
 _MOST_SEEN = 512
