@@ -39,7 +39,7 @@ class Forecast:
     _stage: Stage | None = None
     _stage_begun: float = 0.0
     _seen: list[tuple[float, float]] = field(default_factory=list)
-    """When the stage was looked at, and how much of the whole was done then."""
+    """When it was seen that more is done, and how much of the whole that was."""
 
     @classmethod
     def of_volume(cls, begun: float, voxels: int, stacks: int) -> Self:
@@ -58,9 +58,11 @@ class Forecast:
             self._stage, self._stage_begun, self._seen = stage, now, []
         before, share = self.shares[stage]
         fraction = min(1.0, before + share * done / max(total, 1))
-        self._seen.append((now, fraction))
+        # Of the moments within a slice or a batch none counts: what is done of it does not show yet.
+        if not self._seen or fraction > self._seen[-1][1]:
+            self._seen.append((now, fraction))
         if len(self._seen) > _MOST_SEEN:
-            del self._seen[::2]
+            del self._seen[:-1:2]
         pace = self._pace(fraction, now)
         if pace is None:
             return fraction, None
@@ -71,10 +73,11 @@ class Forecast:
     def _pace(self, fraction: float, now: float) -> float | None:
         """Seconds that the whole would take at the pace of the later half of this stage, so that neither a
         slow start counts nor what an earlier attempt has left; of a young stage, at that of the whole."""
-        half = self._stage_begun + (now - self._stage_begun) / 2
-        then, at_half = next((seen for seen in self._seen if seen[0] >= half), (now, fraction))
-        if now > then and fraction - at_half >= _LEAST_FRACTION / 2:
-            return (now - then) / (fraction - at_half)
+        last, at_last = self._seen[-1]
+        half = self._stage_begun + (last - self._stage_begun) / 2
+        then, at_half = next(seen for seen in self._seen if seen[0] >= half)
+        if last > then and at_last - at_half >= _LEAST_FRACTION / 2:
+            return (last - then) / (at_last - at_half)
         if fraction > _LEAST_FRACTION and self._stage is not Stage.INFER:
             return (now - self.begun) / fraction
         return None

@@ -41,3 +41,14 @@ def test_nothing_is_said_before_there_is_something_to_go_by() -> None:
 def test_of_an_image_what_follows_takes_its_share() -> None:
     left = _seen(Forecast(0.0), 0.7, 1, 50)
     assert left == pytest.approx(0.5 * 70 + 25)
+
+
+def test_moments_within_a_slice_do_not_make_its_pace_look_quick() -> None:
+    told = []
+    for moments in (1, 8):
+        forecast = Forecast.of_volume(0.0, _VOXELS, 1)
+        forecast.see(Stage.INFER, 0, _SLICES, 0.0)
+        for moment in range(1, 11 * moments + 1):  # half of the time is in the middle of a slice
+            _, left = forecast.see(Stage.INFER, moment // moments, _SLICES, moment / moments)
+        told.append(left)
+    assert told[0] == told[1] == pytest.approx(89 + 7e-8 * _VOXELS)
