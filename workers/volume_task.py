@@ -63,7 +63,9 @@ def _check_room(attempt: Attempt) -> None:
     free = shutil.disk_usage(attempt.scratch).free
     if free < needed:
         raise StorageFull(
-            f"this volume while it is worked on: it takes about {needed} bytes, and the worker has {free}"
+            f"this volume while it is worked on: it takes about {needed} bytes, and the worker has {free}",
+            given=needed,
+            limit=free,
         )
 
 
