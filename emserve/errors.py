@@ -193,7 +193,7 @@ class JobNotFound(UserError):
     status = 404
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"There is no job {job_id!r}. GET /v1/jobs lists the jobs of this server.")
+        super().__init__(f"There is no job {job_id!r}. GET /v1/jobs (`emserve jobs`) lists those there are.")
 
 
 class JobDeleted(JobNotFound):

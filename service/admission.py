@@ -36,7 +36,7 @@ _UNSAFE = re.compile(r"[^\w.()+ -]")
 
 STARTER_WARNING = JobWarning(
     code="starter-weights",
-    detail="This ran with starter weights, trained on generated images only: for trying the service, "
+    detail="These are starter weights, trained on generated images only: for trying the service, "
     "not for science.",
 )
 NO_WORKER_WARNING = JobWarning(

@@ -4,13 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, TypedDict
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 import emserve
 from emserve.logs import configure
 from emserve.settings import Settings
+from service.deps import refuse_unknown_queries
 from service.docs_page import add_docs_page
 from service.guards import HeadAsGet, KnownHost, Measured, RequestId
 from service.metrics import StateCollector, request_metrics
@@ -53,8 +54,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         separate_input_output_schemas=False,
     )
-    for routes in (jobs, results, models, health):
-        app.include_router(routes.router)
+    for routes in (jobs, results, models):
+        app.include_router(routes.router, dependencies=[Depends(refuse_unknown_queries)])
+    app.include_router(health.router)
     add_docs_page(app)
     add_handlers(app)
     requests, seconds = request_metrics(registry)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Header, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator
 
+from emserve.errors import FieldError, InvalidRequest
 from emserve.ids import PATTERN
 from emserve.region import Region
 from service.prefer import parse_wait
@@ -17,6 +18,22 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 def _resources(request: Request) -> Resources:
     resources: Resources = request.state.resources
     return resources
+
+
+def refuse_unknown_queries(request: Request) -> None:
+    """A misspelt `?z=` would give a whole volume without a word. Raises InvalidRequest."""
+    operations = request.app.openapi()["paths"][request.scope["route"].path_format]
+    parameters = operations[request.method.lower()].get("parameters", [])
+    known = sorted(each["name"] for each in parameters if each["in"] == "query")
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        remedy = f"this address takes {', '.join(known)}" if known else "this address takes none"
+        faults = [FieldError(f"/query/{name[:100]}", f"unknown; {remedy}") for name in unknown[:20]]
+        raise InvalidRequest(
+            " ".join(f"There is no parameter {name[:100]!r}." for name in unknown[:5])
+            + f" In its query {remedy}.",
+            errors=faults,
+        )
 
 
 def _wait(

@@ -76,6 +76,7 @@ async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -
     kind = _media_type(content_type)
     received = Received()
     if kind == "multipart/form-data":
+        _refuse_fields(request)
         chunks = _multipart(body, content_type, received)
     elif not kind or kind.startswith(_IMAGE_TYPES):
         received.fields = {
@@ -98,6 +99,16 @@ async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -
             errors=[FieldError("/image", "empty or missing")],
         )
     return received
+
+
+def _refuse_fields(request: Request) -> None:
+    """Beside a form nobody would look at them. Raises InvalidRequest."""
+    stray = [name for name in (*_FIELDS, "filename") if name in request.query_params]
+    if stray:
+        raise InvalidRequest(
+            f"Beside a form, {', '.join(stray)} cannot stand in the address: make each a part of the form.",
+            errors=[FieldError(f"/query/{name}", "a part of the form, not of the address") for name in stray],
+        )
 
 
 def _media_type(content_type: str) -> str:

@@ -236,12 +236,14 @@ class Supervisor(Worker):
         outcome = self._watch(ticket, execution)
         log.info("attempt over", extra={"attempt": attempt.number, "outcome": outcome.value})
         self._book.tally.add(Event.ATTEMPT, outcome.value)
-        reason = self._child.describe_end() if outcome is Outcome.DIED else outcome.value
+        if outcome in (Outcome.DIED, Outcome.NOT_BEGUN):
+            extra = {"reason": self._child.describe_end(), "attempt": attempt.number}
+            log.error("the child died", extra=extra)
         if outcome is not Outcome.ENDED:
             self._child.kill()
         # The lease goes first: what follows may queue the job again, under the same ticket id.
         self._release(ticket, execution)
-        self._judge(outcome, ticket.id, attempt, reason)
+        self._judge(outcome, ticket.id, attempt)
 
     def _due(self, job_id: str, execution_id: str) -> JobRecord | None:
         """The job to work on; None if it ended, was cancelled in the queue, is unknown or somebody else's."""
@@ -292,13 +294,12 @@ class Supervisor(Worker):
             return Outcome.STOPPING
         return None
 
-    def _judge(self, outcome: Outcome, job_id: str, attempt: Attempt, reason: str) -> None:
+    def _judge(self, outcome: Outcome, job_id: str, attempt: Attempt) -> None:
         """What follows from the outcome. The first end stands; whatever is written here may come late."""
         book, number = self._book, attempt.number
         if outcome is Outcome.ENDED:
             return
         if outcome is Outcome.DIED:
-            log.error("the child died", extra={"reason": reason, "attempt": number})
             book.lost(job_id, attempt.execution_id)
         elif outcome in (Outcome.STOPPING, Outcome.NOT_BEGUN):
             book.give_back(job_id, attempt.execution_id)

@@ -152,6 +152,11 @@ class Household:
 
     def stop(self) -> None:
         """Workers first, so that they can give their jobs back; then the API; the broker last."""
+        if any(name.startswith("worker-") for name in self._keepers):
+            seconds = self._settings.shutdown_seconds
+            self._steps.say(
+                f"Jobs that run get {seconds:g} s to end, or wait for the next start; Ctrl-C again hurries."
+            )
         self._stop("the workers", "worker-", self._settings.shutdown_seconds + _MARGIN_SECONDS)
         self._stop("the API", "api", _API_SECONDS)
         if self._broker is not None:

@@ -61,11 +61,11 @@ def job_progress(console: Console, name: str) -> Iterator[OnProgress]:
     with _bar(console, f"{name}: waiting", *columns, steps="", eta="") as move:
 
         def show(job: Job) -> None:
-            at = job.progress
+            at, ended = job.progress, job.status.ended
             move(
                 description=f"{name}: {describe(job)}",
-                total=1.0 if at else None,
-                completed=at.fraction if at else 0,
+                total=1.0 if at or ended else None,
+                completed=at.fraction if at else float(ended),
                 steps=f"{at.done} of {at.total} {at.unit}" if at and at.total > 1 else "",
                 eta=eta_text(at.eta_seconds) if at else "",
             )
@@ -85,8 +85,8 @@ def _bar(
 
 def describe(job: Job) -> str:
     """Status in a few words: `queued, 2 ahead`, `running, infer`."""
-    if job.status is JobStatus.QUEUED and job.queue is not None and job.queue.position > 0:
-        return f"queued, {job.queue.position} ahead"
+    if job.status is JobStatus.QUEUED and job.queue is not None:
+        return f"queued, {job.queue.position} ahead" if job.queue.position > 0 else "queued, next"
     again = f", attempt {job.attempt}" if job.attempt > 1 and not job.status.ended else ""
     stage = f", {job.stage}" if job.stage is not None and not job.status.ended else ""
     return f"{job.status}{stage}{again}"

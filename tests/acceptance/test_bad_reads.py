@@ -146,3 +146,23 @@ def test_a_preference_that_is_none_is_ignored(http: httpx.Client, finished: Json
     response = http.get(f"/v1/jobs/{finished['id']}", headers={"Prefer": prefer})
     assert response.status_code == 200
     assert "preference-applied" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "remedy"),
+    [
+        ("/v1/jobs?modle=mitonet", "modle", "model"),
+        ("/v1/jobs/{job}?wiat=3", "wiat", "wait"),
+        ("/v1/jobs/{job}/labels?zz=3", "zz", "z"),
+        ("/v1/jobs/{job}/labels.zarr/zarr.json?clas=mito", "clas", "class"),
+        ("/v1/jobs/{job}/objects?Format=csv", "Format", "format"),
+        ("/v1/jobs/{job}/provenance?format=xml", "format", "takes none"),
+        ("/v1/models?page=2", "page", "takes none"),
+    ],
+)
+def test_a_misspelt_query_is_refused_by_name(
+    http: httpx.Client, finished: Json, path: str, name: str, remedy: str
+) -> None:
+    response = http.get(path.format(job=finished["id"]))
+    refused(response, 422, "invalid-request", repr(name), remedy)
+    assert response.json()["errors"][0]["pointer"] == f"/query/{name}"

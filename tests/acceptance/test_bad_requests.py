@@ -46,6 +46,13 @@ def test_no_model_with_a_raw_body(http: httpx.Client, cell: bytes) -> None:
     refused(http.post("/v1/jobs", content=cell), 422, "invalid-request", "mitonet@starter")
 
 
+def test_fields_in_the_address_beside_a_form(http: httpx.Client, cell: bytes) -> None:
+    address = '/v1/jobs?params={"min_size":5}'
+    response = http.post(address, files={"image": ("cell.tif", cell)}, data={"model": "mitonet"})
+    problem = refused(response, 422, "invalid-request", "params", "part of the form")
+    assert problem["errors"][0]["pointer"] == "/query/params"
+
+
 def test_an_unknown_parameter(http: httpx.Client, cell: bytes) -> None:
     response = post(http, cell, params={"confidence": 0.5})
     problem = refused(response, 422, "invalid-request", "confidence", "confidence_thr")

@@ -279,7 +279,7 @@ def test_a_reason_to_stop_that_comes_after_the_end_takes_no_result(book: JobBook
     book.finish(job_id, end_of("execution"))
     supervisor = Supervisor("late", redis, book, WarmChild("cpu", {}), Limits(1, 1, 1))
     for outcome in Outcome:
-        supervisor._judge(outcome, job_id, attempt, "came too late")
+        supervisor._judge(outcome, job_id, attempt)
         assert book.read(job_id).status is JobStatus.SUCCEEDED
         assert storage.exists(book.store, piece)
 

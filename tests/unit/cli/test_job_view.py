@@ -60,7 +60,7 @@ def test_a_running_job_shows_how_far_it_is() -> None:
 
 def test_a_queued_job_says_how_many_are_ahead() -> None:
     assert describe(make_job(JobStatus.QUEUED, queue=QueuePlace(position=2))) == "queued, 2 ahead"
-    assert describe(make_job(JobStatus.QUEUED, queue=QueuePlace(position=0))) == "queued"
+    assert describe(make_job(JobStatus.QUEUED, queue=QueuePlace(position=0))) == "queued, next"
 
 
 def test_a_table_row_keeps_the_whole_id() -> None:
