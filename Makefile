@@ -78,7 +78,7 @@ define install
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1' && \
 	if [ -n "$(TORCH_INDEX)" ]; then \
 		$(BIN)/pip install --quiet --progress-bar on --index-url $(TORCH_INDEX) -c constraints.txt torch; fi && \
-	$(BIN)/pip install --quiet --progress-bar on -c constraints.txt -e '.[$(1)]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet --progress-bar on -c constraints.txt -e '.[$(1)]'
 endef
 
 $(VENV)/.venv:
