@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -68,6 +68,12 @@ class Excerpt:
     """Of labels and objects: name or id of a class."""
     z: int | None = None
     """Of a volume's preview: the slice."""
+
+    @property
+    def name(self) -> list[str]:
+        """What tells its file from that of the whole."""
+        only_class = [] if self.only_class is None else [self.only_class]
+        return only_class if self.z is None else [*only_class, f"z{self.z}"]
 
 
 async def rendered(
@@ -189,7 +195,9 @@ def _check_path(record: JobRecord, path: str) -> None:
         raise ChunkNotFound(record.id, path)
 
 
-def download_name(record: JobRecord, part: str, extension: str) -> str:
-    """What a browser saves the file as: cell.mitonet.labels.ome.tif."""
+def download_name(record: JobRecord, parts: Iterable[str], extension: str) -> str:
+    """What a browser saves the file as: cell.mitonet.labels.ome.tif, or cell.mitonet.labels.er.ome.tif of the
+    class `er`."""
     stem = PurePath(record.input.filename).name.split(".", 1)[0] or "image"
-    return f"{stem}.{record.model.name}.{part}{extension}"
+    said = (re.sub(r"[^\w.-]", "_", part) for part in parts)
+    return f"{'.'.join((stem, record.model.name, *said))}{extension}"

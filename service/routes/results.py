@@ -106,7 +106,7 @@ async def labels(
         return await _result(request, resources, job_id, wanted, Excerpt(only_class=only_class))
     file, read = await part(resources, job_id, wanted, region, only_class)
     record = await asyncio.to_thread(resources.book.record, job_id)
-    name = download_name(record, f"labels.{region.name}", file.extension)
+    name = download_name(record, ["labels", *Excerpt(only_class).name, region.name], file.extension)
     return file_answer(request, read, file, name)
 
 
@@ -190,7 +190,7 @@ async def _result(
     file = await rendered(resources, request.state.flight, job_id, wanted, excerpt)
     record = await asyncio.to_thread(resources.book.record, job_id)
     what = request.url.path.rsplit("/", 1)[1].removesuffix(file.extension)
-    name = download_name(record, what if excerpt.z is None else f"{what}.z{excerpt.z}", file.extension)
+    name = download_name(record, [what, *excerpt.name], file.extension)
     return file_answer(request, from_store(resources.store, file.key), file, name)
 
 

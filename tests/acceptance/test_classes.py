@@ -88,6 +88,7 @@ def test_a_class_comes_in_every_format(
     link, only = job["links"]["labels:class-2"], expected(whole, rows, "2")
     answer = http.get(link, params={"class": "2", "format": "tiff"})
     np.testing.assert_array_equal(tifffile.imread(io.BytesIO(answer.content)), only)
+    assert '.labels.2.tif"' in answer.headers["content-disposition"]
     for query, part in ({}, only), ({"y0": 10, "x1": 40}, only[..., 10:, :40]):
         np.testing.assert_array_equal(labels_of(http, job, **{"class": "class-2", **query}), part)
     answer = http.get(link, params={"class": "2", "format": "zarr"})
