@@ -54,11 +54,15 @@ def test_a_child_that_dies_between_two_jobs_is_replaced(workshop: Workshop, work
 
 
 def test_a_job_that_is_handed_to_a_dying_child_costs_no_attempt(workshop: Workshop, worker: Worker) -> None:
+    # A child that is stopped between a job's end and its word about it would be waited for.
+    eventually(lambda: not workshop.book.tickets.leased(), "the end of the job before")
     child = worker.child
     child.suspend()  # it lives, but does not take the job
-    job_id = workshop.submit(large_image(256))
-    eventually(lambda: workshop.attempt_folders(job_id), "the attempt's note")
-    child.kill()
+    try:
+        job_id = workshop.submit(large_image(256))
+        eventually(lambda: workshop.attempt_folders(job_id), "the attempt's note")
+    finally:
+        child.kill()
 
     assert workshop.succeeded(job_id).attempt == 1
     assert workshop.book.attempts(job_id) == 1
