@@ -18,7 +18,6 @@ from emserve.errors import (
     JobNotFound,
     StorageFull,
     StorageUnavailable,
-    UserError,
 )
 from emserve.ids import PATTERN
 from emserve.jobs import (
@@ -61,15 +60,15 @@ class JobBook:
     def accept(self, record: JobRecord, confirm: Callable[[], None] = lambda: None) -> Job:
         """Makes a job durable, lists it and queues it. After this returns, it is never lost.
 
-        `confirm` is called once everyone can see the job and before anyone runs it: the UserError that it may
-        raise takes the job back.
+        `confirm` is called once everyone can see the job and before anyone runs it: whatever it raises takes
+        the job back.
         """
         storage.create(self.store, storage.record_key(record.id), record.model_dump_json().encode())
         try:
             self.live.add(record, LiveState(status=JobStatus.QUEUED))
             confirm()
             self.tickets.put(record.id)
-        except (BrokerUnavailable, UserError):
+        except Exception:
             # The caller hears that the job was not accepted, so it must not run later; what the broker was
             # told of it all the same goes when somebody meets the tombstone.
             storage.remove(self.store, storage.record_key(record.id))

@@ -3,11 +3,11 @@
 Each class becomes one problem type of the API (RFC 9457); docs/problems.md explains them all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ErrorKind(StrEnum):
@@ -23,6 +23,12 @@ class FieldError:
 
     pointer: str
     detail: str
+
+    @classmethod
+    def at(cls, steps: Iterable[str | int], detail: str) -> Self:
+        """The fault of the value that these names and positions lead to, whatever signs a name has."""
+        escaped = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+        return cls("/" + "/".join(escaped), detail)
 
 
 class EmserveError(Exception):

@@ -106,7 +106,7 @@ def _unknown_parameters(error: ValidationError) -> InvalidRequest:
     names = [str(each["loc"][0]) for each in error.errors() if each["type"] == "extra_forbidden"]
     detail = f"Unknown parameters: {', '.join(names)[:200]}. Known ones: {known}."
     return InvalidRequest(
-        detail, errors=[FieldError(f"/params/{name[:64]}", "unknown") for name in names[:20]]
+        detail, errors=[FieldError.at(("params", name[:64]), "unknown") for name in names[:20]]
     )
 
 

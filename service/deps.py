@@ -20,19 +20,17 @@ def _resources(request: Request) -> Resources:
     return resources
 
 
-def refuse_unknown_queries(request: Request) -> None:
+async def refuse_unknown_queries(request: Request) -> None:  # async: no thread for every chunk of a Zarr
     """A misspelt `?z=` would give a whole volume without a word. Raises InvalidRequest."""
     operations = request.app.openapi()["paths"][request.scope["route"].path_format]
     parameters = operations[request.method.lower()].get("parameters", [])
     known = sorted(each["name"] for each in parameters if each["in"] == "query")
-    unknown = [name for name in request.query_params if name not in known]
+    unknown = [name[:100] for name in request.query_params if name not in known][:20]
     if unknown:
-        remedy = f"this address takes {', '.join(known)}" if known else "this address takes none"
-        faults = [FieldError(f"/query/{name[:100]}", f"unknown; {remedy}") for name in unknown[:20]]
+        remedy = f"This address takes {', '.join(known) or 'none'}."
         raise InvalidRequest(
-            " ".join(f"There is no parameter {name[:100]!r}." for name in unknown[:5])
-            + f" In its query {remedy}.",
-            errors=faults,
+            f"In the query there is no parameter {', '.join(map(repr, unknown))}. {remedy}",
+            errors=[FieldError.at(("query", name), remedy) for name in unknown],
         )
 
 

@@ -152,11 +152,10 @@ def _on_unexpected(request: Request, error: Exception) -> Response:
 def _fault(error: ErrorDetails | Mapping[str, Any], location: Sequence[str | int]) -> FieldError:
     # Beyond the value's own name, text in a location names a branch of a type, which no document has.
     place = [*location[:2], *(step for step in location[2:] if isinstance(step, int))]
-    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in place]
     message = str(error["msg"])
     given = error.get("input")
     shown = f"; given: {given!r:.80}" if isinstance(given, str | int | float | bool) else ""
-    return FieldError("/" + "/".join(steps), message + shown)
+    return FieldError.at(place, message + shown)
 
 
 def _summary(faults: Sequence[FieldError]) -> str:

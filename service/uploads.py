@@ -202,7 +202,7 @@ async def _multipart(body: _Body, content_type: str, received: Received) -> Asyn
 def _unknown_part(name: object) -> InvalidRequest:
     shown = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
     detail = f"The part {shown[:100]!r} is unknown; the parts are image, model, params and tags."
-    return InvalidRequest(detail, errors=[FieldError(f"/{shown[:100]}", detail)])
+    return InvalidRequest(detail, errors=[FieldError.at([shown[:100]], detail)])
 
 
 class _ImagePart(BaseTarget):  # type: ignore[misc]  # the library ships no types

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.serving import serving
+
 _RANGE = re.compile(r"bytes=(\d+)-")
 _CHUNK = 64 * 1024
 
@@ -182,18 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
 def zenodo(certificate: ssl.SSLContext | None = None, **fields: object) -> Iterator[Zenodo]:
     """A publisher on a free port; with a certificate it speaks TLS."""
     publisher = Zenodo(**fields)  # type: ignore[arg-type]  # its own fields, whatever they are
-    with _Server(publisher, _Handler) as server:
-        scheme = "http"
-        if certificate is not None:
-            scheme = "https"
-            server.socket = certificate.wrap_socket(server.socket, server_side=True)
-        publisher.url = f"{scheme}://localhost:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    server = _Server(publisher, _Handler)
+    scheme = "http"
+    if certificate is not None:
+        scheme = "https"
+        server.socket = certificate.wrap_socket(server.socket, server_side=True)
+    publisher.url = f"{scheme}://localhost:{server.server_port}"
+    with serving(server):
         try:
             yield publisher
         finally:
             publisher.released.set()
-
-            server.shutdown()
-            thread.join()

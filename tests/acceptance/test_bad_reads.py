@@ -158,6 +158,7 @@ def test_a_preference_that_is_none_is_ignored(http: httpx.Client, finished: Json
         ("/v1/jobs/{job}/objects?Format=csv", "Format", "format"),
         ("/v1/jobs/{job}/provenance?format=xml", "format", "takes none"),
         ("/v1/models?page=2", "page", "takes none"),
+        ("/v1/models?a/b~=2", "a/b~", "takes none"),
     ],
 )
 def test_a_misspelt_query_is_refused_by_name(
@@ -165,4 +166,4 @@ def test_a_misspelt_query_is_refused_by_name(
 ) -> None:
     response = http.get(path.format(job=finished["id"]))
     refused(response, 422, "invalid-request", repr(name), remedy)
-    assert response.json()["errors"][0]["pointer"] == f"/query/{name}"
+    assert response.json()["errors"][0]["pointer"] == "/query/" + name.replace("~", "~0").replace("/", "~1")

@@ -281,15 +281,20 @@ class TestAcceptance:
                 book.read(record.id)
         assert storage.children(store, storage.JOBS) == []
 
-    def test_a_job_that_is_not_confirmed_was_visible_and_leaves_nothing(self, book: JobBook) -> None:
+    @pytest.mark.parametrize(
+        "fault", [InvalidRequest("Its model is gone."), OSError("no such disk")], ids=str
+    )
+    def test_a_job_that_is_not_confirmed_was_visible_and_leaves_nothing(
+        self, book: JobBook, fault: Exception
+    ) -> None:
         record, seen = record_of(), list[str]()
 
         def refuse() -> None:
             seen.extend(jobs_in_need(book, record.model.id))
-            raise InvalidRequest("Its model is gone.")
+            raise fault
 
         book.live.mark_built()
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(type(fault)):
             book.accept(record, refuse)
         assert record.id in seen
         assert record.id not in jobs_in_need(book, record.model.id)

@@ -1,6 +1,5 @@
 """A real HTTP server that answers as a test scripts it, and keeps what it was asked."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from emserve.errors import ErrorKind
 from emserve.jobs import PROBLEM_PREFIX, Job, JobInput, JobResult, JobStatus, PinnedModel, Problem
 from emserve.params import Parameters
+from tests.serving import serving
 
 JSON = {"Content-Type": "application/json"}
 
@@ -101,15 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
 def far_side(*replies: Reply) -> Iterator[FarSide]:
     """A server on a free port of this machine that gives `replies`."""
     side = FarSide(replies=list(replies))
-    with _Server(side) as server:
-        side.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield side
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _Server(side)
+    side.url = f"http://127.0.0.1:{server.server_port}"
+    with serving(server):
+        yield side
 
 
 def make_job(status: JobStatus = JobStatus.SUCCEEDED, job_id: str = "0199-a", **changes: object) -> Job:
