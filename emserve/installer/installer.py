@@ -81,9 +81,8 @@ class Installer:
             installed = _converted(card, conversion, source)
             if record is not None:
                 installed = _as_recorded(installed, record)
-            self._folder.remember(
-                f"{number}/{name}", seen, drafts
-            )  # a file that was refused is not the first
+            # Only now: a file that was refused is not the first.
+            self._folder.remember(f"{number}/{name}", seen, drafts)
             self._folder.install(installed, weights)
             publisher.done_with(file)
         return installed
