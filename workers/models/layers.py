@@ -1,7 +1,5 @@
 """Convolution blocks that both networks are made of."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +19,12 @@ class SepConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.sepconv(x)
         return y
+
+    @property
+    def convs(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The depthwise and the pointwise one."""
+        depthwise, pointwise = (conv for conv in self.sepconv if isinstance(conv, nn.Conv2d))
+        return depthwise, pointwise
 
 
 def conv_norm(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -43,17 +47,31 @@ def sepconv_norm(in_channels: int, out_channels: int, kernel: int, activation: n
     return nn.Sequential(SepConv(in_channels, out_channels, kernel), nn.BatchNorm2d(out_channels), activation)
 
 
-class Fusion(nn.Sequential):
-    """Maps of one size side by side, then what `sepconv_norm` gives."""
+class Fusion(nn.ModuleList):
+    """Two maps of one size side by side, then what `sepconv_norm` gives."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__(*sepconv_norm(in_channels, out_channels, kernel, nn.ReLU(inplace=True)))
+    def __init__(self, in_channels: tuple[int, int], out_channels: int, kernel: int) -> None:
+        super().__init__(sepconv_norm(sum(in_channels), out_channels, kernel, nn.ReLU(inplace=True)))
+        self._in_channels = in_channels
+        self._sizes = out_channels, kernel
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        x = torch.cat(tuple(maps), dim=1)
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        x = torch.cat((first, second), dim=1)
         for layer in self:
             x = layer(x)
         return x
+
+    def parted(self) -> tuple[SepConv, SepConv]:
+        """A convolution for each map, with its share of the folded weights: the result is ReLU of the sum."""
+        [(depthwise, pointwise)] = (layer.convs for layer in self if isinstance(layer, SepConv))
+        first, second = (SepConv(channels, *self._sizes) for channels in self._in_channels)
+        width = self._in_channels[0]
+        for part, seen in ((first, slice(width)), (second, slice(width, None))):
+            filters, mixing = part.convs
+            filters.weight = nn.Parameter(depthwise.weight[seen])
+            mixing.weight = nn.Parameter(pointwise.weight[:, seen])
+        second.convs[1].bias = pointwise.bias
+        return first, second
 
 
 class Float32Conv(nn.Conv2d):

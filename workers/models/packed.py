@@ -187,6 +187,24 @@ class PackedBottleneck(nn.Module):
         return self.conv3.add_relu_to(shortcut, self.conv2(self.conv1(x)))
 
 
+class PackedFusion(nn.Module):
+    """Two maps side by side through a separable convolution, without laying them side by side.
+
+    Each keeps its own share of the depthwise and of the pointwise convolution; the second's pointwise one
+    adds to the first's, and takes ReLU, while its output is in the cache.
+    """
+
+    def __init__(self, fusion: Fusion) -> None:
+        super().__init__()
+        (depthwise, pointwise), (beside, adding) = (part.convs for part in fusion.parted())
+        self.first = nn.Sequential(PackedConv(depthwise, "none"), PackedConv(pointwise, "none"))
+        self.second = PackedConv(beside, "none")
+        self.adding = PackedConv(adding, "none")
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return self.adding.add_relu_to(self.first(first), self.second(second))
+
+
 def _fused_activations(network: nn.Module) -> dict[AnyConv, Activation]:
     """The activation that follows a convolution, by convolution; in `network` an Identity takes its place."""
     fused: dict[AnyConv, Activation] = {}
@@ -219,17 +237,19 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
             parent.register_module(name, _packed(child, fused.pop(child, "none")))
         elif isinstance(child, Bottleneck):
             parent.register_module(name, PackedBottleneck(child))
+        elif isinstance(child, Fusion):
+            parent.register_module(name, PackedFusion(child))
         elif isinstance(child, nn.MaxPool2d):  # the stem's, after a ReLU
             parent.register_module(name, PackedPool())
         elif not _of_one_pixel(child):
             _pack_children(child, fused)
-            if isinstance(child, Head | Fusion):
+            if isinstance(child, Head):
                 parent.register_module(name, _in_bands(child))
 
 
-def _in_bands(block: Head | Fusion) -> RowBands:
-    """`block`, whose convolutions are packed, in bands of rows."""
-    convs = [module for module in block.modules() if isinstance(module, PackedConv)]
+def _in_bands(head: Head) -> RowBands:
+    """`head`, whose convolutions are packed, in bands of rows."""
+    convs = [module for module in head.modules() if isinstance(module, PackedConv)]
     return RowBands(convs[0].reach, *convs)
 
 

@@ -147,14 +147,14 @@ class Decoder(nn.Module):
         self.upsamplings = nn.ModuleList(
             _upsampling(channels if i == 0 else 2 * channels, channels) for i in range(LEVELS)
         )
-        self.fusion = Fusion(2 * channels, channels, 5)
+        self.fusion = Fusion((channels, channels), channels, 5)
 
     def forward(self, p2: Tensor, pyramid: list[Tensor]) -> Tensor:
         *coarse, last = self.upsamplings
         x = pyramid[-1]
         for upsampling, skip in zip(coarse, pyramid[-2::-1], strict=True):
             x = torch.cat((upsampling(x), skip), dim=1)  # (N, 2D, .., ..)
-        y: Tensor = self.fusion((last(x), p2))  # (N, D, H/4, W/4)
+        y: Tensor = self.fusion(last(x), p2)  # (N, D, H/4, W/4)
         return y
 
 

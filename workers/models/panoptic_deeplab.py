@@ -80,12 +80,12 @@ class Decoder(nn.Module):
         self._stride = config.encoder.output_stride
         self.aspp = ASPP(p5_channels, config)
         self.project = nn.Sequential(conv_norm_relu(p2_channels, low_level_channels))
-        self.fuse = nn.Sequential(Fusion(channels + low_level_channels, channels, 5))
+        self.fuse = nn.Sequential(Fusion((channels, low_level_channels), channels, 5))
 
     def forward(self, p2: Tensor, p5: Tensor, places: list[Place]) -> Tensor:
         height, width = p2.shape[2:]
         context = enlarge(self.aspp(p5), (height, width), self._stride, places)  # (N, D, H/4, W/4)
-        y: Tensor = self.fuse((context, self.project(p2)))  # (N, D, H/4, W/4)
+        y: Tensor = self.fuse[0](context, self.project(p2))  # (N, D, H/4, W/4)
         return y
 
 
