@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from training.augment import NORMS, random_crop
+from training.phantoms import Phantom
 from training.pool import PhantomPool
 from training.starters import Starter
 from training.targets import make_targets
 
+_FINEST, _COARSEST = 0.45, 2.2  # pixel sizes of phantoms that zooming brings near a model's own
 _EMPTY_PASSED_OVER = 0.6  # of crops without an object: rare objects are seen more often
 
 
@@ -25,10 +27,14 @@ class Crops(IterableDataset[tuple[Tensor, ...]]):
         worker = get_worker_info()
         rng = np.random.default_rng((*self._seed, worker.id if worker else 0))
         while True:
-            crop = random_crop(rng, self._pool.draw(rng), self._starter, self._side)
+            crop = random_crop(rng, self._draw(rng), self._starter, self._side)
             if not crop.labels.any() and rng.random() < _EMPTY_PASSED_OVER:
                 continue
             image = ((crop.image - NORMS.mean) / NORMS.std).astype(np.float32)
             targets = make_targets(crop.labels)
             arrays = (image[None], targets.semantic, targets.centre, targets.offset, targets.inside)
             yield tuple(torch.from_numpy(array) for array in arrays)
+
+    def _draw(self, rng: np.random.Generator) -> Phantom:
+        native = self._starter.native_pixel_size_nm
+        return self._pool.draw(rng, _FINEST * native, _COARSEST * native)

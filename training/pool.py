@@ -14,7 +14,7 @@ from training.phantoms import Phantom, Truth, make_phantom
 
 FIRST_SEED = 1_000_000  # seeds below are for evaluation, never for training
 _SHAPE = (576, 576)
-_FINEST_NM, _COARSEST_NM = 5.0, 26.0  # for nuclei too, which want a wide field
+_FINEST_NM, _COARSEST_NM = 5.0, 36.0  # for nuclei too, which want a wide field
 _NICE = 5  # the training that waits for them goes first
 _LOOK_AGAIN = 200  # draws between two looks into the folder
 
@@ -46,19 +46,27 @@ class PhantomPool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._paths: list[Path] = []
+        self._sizes: dict[Path, float] = {}
+        """Pixel size in nanometres of each."""
         self._draws = 0
 
     def __len__(self) -> int:
-        self._paths = sorted(self.folder.glob("*.npz"))
-        return len(self._paths)
+        for path in self.folder.glob("*.npz"):
+            if path not in self._sizes:
+                with np.load(path) as file:
+                    self._sizes[path] = float(file["pixel_size_nm"])
+        return len(self._sizes)
 
-    def draw(self, rng: np.random.Generator) -> Phantom:
-        """One phantom at random; the folder must hold at least one."""
+    def draw(
+        self, rng: np.random.Generator, finest_nm: float = 0.0, coarsest_nm: float = float("inf")
+    ) -> Phantom:
+        """One phantom at random, of pixels in these limits where there is one; the folder must hold one."""
         if self._draws % _LOOK_AGAIN == 0:
             len(self)
         self._draws += 1
-        with np.load(self._paths[rng.integers(len(self._paths))]) as file:
+        fitting = sorted(path for path, size in self._sizes.items() if finest_nm <= size <= coarsest_nm)
+        paths = fitting or sorted(self._sizes)
+        with np.load(paths[rng.integers(len(paths))]) as file:
             image: NDArray[np.uint8] = file["image"]
             truth = Truth(**{field.name: file[field.name] for field in fields(Truth)})
             return Phantom(image, truth, float(file["pixel_size_nm"]))

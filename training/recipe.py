@@ -13,6 +13,7 @@ class Recipe:
     side: int = 224
     batch: int = 8
     peak_rate: float = 1e-3
+    """Suits random weights."""
     weight_decay: float = 1e-4
     warm_up: float = 0.03
     """Share of the crops over which the rate rises."""

@@ -44,7 +44,12 @@ STARTERS = {
             native_pixel_size_nm=11.0,
             crops=20_000,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
-            defaults={"confidence_thr": 0.45, "min_distance_object_centers": 5, "min_size": 90},
+            defaults={
+                "confidence_thr": 0.45,
+                "center_confidence_thr": 0.2,
+                "min_distance_object_centers": 5,
+                "min_size": 130,
+            },
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
             "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
             "granules and clumps of chromatin for mitochondria.",
@@ -54,9 +59,9 @@ STARTERS = {
             Structure.NUCLEI,
             "NucleoNet starter",
             "Nuclei",
-            native_pixel_size_nm=20.0,
+            native_pixel_size_nm=30.0,
             crops=16_000,
-            defaults={"min_distance_object_centers": 21, "min_size": 2000},
+            defaults={"confidence_thr": 0.7, "min_distance_object_centers": 21, "min_size": 2000},
             weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
             "fields much smaller than a nucleus.",
         ),
@@ -67,7 +72,7 @@ STARTERS = {
             "Lipid droplets",
             native_pixel_size_nm=12.0,
             crops=24_000,
-            defaults={"min_distance_object_centers": 5, "min_size": 200},
+            defaults={"min_distance_object_centers": 5, "min_size": 350},
             weaknesses="Droplets under 0.15 micrometres, droplets that differ from cytoplasm by little; it "
             "takes lysosomes and dark granules for droplets.",
         ),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from training.starters import STARTERS, Family
 from workers.models.panoptic import PanopticNetwork
 
 _STEEPEST = 5.0  # norm of the gradient
+_GENTLE_RATE = 4e-4  # what has learnt would forget at the rate that random weights want, and learn it anew
 _FEWEST = 64  # phantoms; a training on fewer would learn them by heart before more come
 
 
@@ -150,6 +152,8 @@ def main(
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
     torch.set_num_threads(threads)
     recipe = Recipe(crops or STARTERS[model].crops)
+    if not afresh:
+        recipe = replace(recipe, peak_rate=_GENTLE_RATE)
     packaged = None if afresh else f"{model}@{STARTER}"
     begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:

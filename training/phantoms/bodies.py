@@ -14,7 +14,7 @@ from training.phantoms.shapes import Section, Shape
 from training.phantoms.space import Window
 
 _SMALLEST_PX = 60
-_SMALLEST_UM2 = {Organelle.MITOCHONDRION: 0.012, Organelle.DROPLET: 0.012, Organelle.NUCLEUS: 0.3}
+_SMALLEST_UM2 = {Organelle.MITOCHONDRION: 0.02, Organelle.DROPLET: 0.05, Organelle.NUCLEUS: 1.5}
 """What annotators call by its name; smaller caps and tips of it are not painted either."""
 _SHALLOWEST_PX = 1.5
 _REACH_NM = 60.0

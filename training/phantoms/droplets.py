@@ -16,7 +16,8 @@ from training.phantoms.space import Frame
 from training.phantoms.tissue import Tissue
 
 _MOST = 150
-_LEAST_CONTRAST = 0.13
+_LEAST_CONTRAST = 0.16
+_LEAST_FROM_MATRIX = 0.1  # a droplet of a mitochondrion's grey would be one without cristae
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def place_droplets(
     rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: Cells, crowd: Crowd
 ) -> list[Body]:
     """Droplets, alone and in clusters whose members touch."""
-    median = float(np.exp(rng.uniform(np.log(110), np.log(900))))
+    median = float(np.exp(rng.uniform(np.log(150), np.log(900))))
     layers = 1 + frame.extent_nm[0] / (2 * median)
     dense = min(tissue.droplets, 0.35e6 / (np.pi * median**2))
     count = min(int(rng.poisson(1.5 * dense * frame.area_um2 * layers)), frame.most(_MOST))
@@ -81,7 +82,9 @@ def place_droplets(
 
 
 def _draw_tone(rng: np.random.Generator, tissue: Tissue) -> float:
-    """Well apart from the cytoplasm: darker where osmium took, brighter where solvents washed lipid out."""
+    """Well apart from cytoplasm and matrix: darker where osmium took, brighter where solvents washed out."""
     if rng.random() < 0.6:
-        return float(max(0.02, tissue.cytoplasm - rng.uniform(0.15, 0.6)))
-    return float(min(1.05, tissue.cytoplasm + rng.uniform(0.14, 0.4)))
+        darker = rng.uniform(0.18, 0.6, 8)
+        apart = np.abs(darker - tissue.contrast) > _LEAST_FROM_MATRIX
+        return float(max(0.02, tissue.cytoplasm - darker[np.argmax(apart)]))
+    return float(min(1.05, tissue.cytoplasm + rng.uniform(0.18, 0.4)))

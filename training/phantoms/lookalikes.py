@@ -16,6 +16,8 @@ from training.phantoms.tissue import Tissue
 
 _MOST = 140
 _MEMBRANE_NM = 8.0
+_LARGE_NM = 90.0  # radius from which a granule could be a droplet
+_PLAINLY_BRIGHT = 0.06
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,17 @@ def place_granules(
     rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: Cells, crowd: Crowd
 ) -> list[Body]:
     """Dark bodies: lysosomes, dense-core granules, peroxisomes, lipofuscin."""
-    median = rng.uniform(45, 230)
+    median = rng.uniform(45, 180)
     darkness = rng.uniform(-0.12, 0.2)
     bodies = []
     for body, cell in _scatter(rng, frame, cells, crowd, tissue.granules, median):
         radius = float(body.radii.max())
+        # Large ones are never as even as lipid, and patches must show: not finer than pixels, not all black.
+        large = radius > _LARGE_NM
         skin = Filling(
-            tone=max(0.02, tissue.membrane + darkness + rng.normal(0, 0.07)),
-            # Large ones are never as even as lipid.
-            patches=rng.choice([0.06, 0.1, 0.18]) if radius > 110 else rng.choice([0.01, 0.06, 0.16]),
-            patch_waves=Waves.draw(rng, max(12.0, rng.uniform(0.15, 0.6) * radius), 14),
+            tone=max(0.14 if large else 0.02, tissue.membrane + darkness + rng.normal(0, 0.07)),
+            patches=rng.choice([0.1, 0.18]) if large else rng.choice([0.01, 0.06, 0.16]),
+            patch_waves=Waves.draw(rng, max(12.0, rng.uniform(0.3 if large else 0.15, 0.6) * radius), 14),
             membrane=rng.uniform(0, 1),
             halo_nm=rng.uniform(12, 40) if rng.random() < 0.25 else 0.0,
             whorl_nm=rng.uniform(20, 40) if rng.random() < 0.12 else 0.0,
@@ -80,11 +83,14 @@ def place_vacuoles(
     median = rng.uniform(60, 320)
     bodies = []
     for body, cell in _scatter(rng, frame, cells, crowd, tissue.vacuoles, median):
+        brighter = rng.uniform(-0.1, 0.18)
+        # Membrane and content tell the brighter ones from lipid that was washed out.
+        least_patches, least_membrane = (0.0, 0.6) if brighter < _PLAINLY_BRIGHT else (0.08, 0.9)
         skin = Filling(
-            tone=min(1.0, tissue.cytoplasm + rng.uniform(-0.1, 0.25)),
-            patches=rng.choice([0.0, 0.03, 0.1]),
+            tone=min(0.92, tissue.cytoplasm + brighter),
+            patches=max(least_patches, rng.choice([0.0, 0.03, 0.1])),
             patch_waves=Waves.draw(rng, rng.uniform(20, 70), 24),
-            membrane=rng.uniform(0.6, 1),
+            membrane=rng.uniform(least_membrane, 1),
             halo_nm=0.0,
             whorl_nm=rng.uniform(25, 60) if rng.random() < 0.08 else 0.0,
         )

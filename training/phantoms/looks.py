@@ -85,7 +85,7 @@ def draw_look(rng: np.random.Generator, pixel_nm: float) -> Look:
         deviation=deviation,
         gamma=float(np.exp(rng.normal(0, 0.14))),
         # Noise far above the contrast would hide what the truth says is there.
-        white=min(float(np.exp(rng.uniform(*np.log(limits.white)))), 0.55 * deviation),
+        white=min(float(np.exp(rng.uniform(*np.log(limits.white)))), 0.45 * deviation),
         smeared=min(rng.uniform(*limits.smeared), 0.25 * deviation),
         smear_px=rng.uniform(1, 2.5),
         shot=bool(rng.random() < 0.5),

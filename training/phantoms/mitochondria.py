@@ -143,7 +143,7 @@ def place_mitochondria(
 
 
 def _draw_habit(rng: np.random.Generator, tissue: Tissue) -> Habit:
-    shares = [0.55, 0.3, 0.15, 0.0] if tissue.needs_cristae else [0.4, 0.15, 0.2, 0.25]
+    shares = [0.55, 0.3, 0.15, 0.0] if tissue.needs_cristae else [0.45, 0.2, 0.2, 0.15]
     if tissue.faint:  # lines tell them, spots would not
         shares = [0.65, 0.35, 0.0, 0.0]
     return Habit(

@@ -72,8 +72,8 @@ class Tissue:
 
     @property
     def needs_cristae(self) -> bool:
-        """Whether a mitochondrion without cristae would be a vacuole or, when large, a lipid droplet."""
-        return self.faint or self.mitochondrion_nm > _LARGE_NM
+        """Whether a mitochondrion without cristae could be a vacuole or a lipid droplet."""
+        return self.faint or self.mitochondrion_nm > _LARGE_NM or self.droplets > 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ _NEUROPIL = Habitat(
     glycogen=(-2, 0.3),
 )
 _GLAND = Habitat(
-    contrast=(0.04, 0.22),
+    contrast=(0.07, 0.24),
     cristae=(0.1, 0.28),
     cell_nm=(3500, 12000),
     stretch=(1, 1.6),

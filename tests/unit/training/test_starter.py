@@ -35,5 +35,5 @@ def test_the_page_says_the_scores_of_the_cards() -> None:
 
 def test_bf16_gives_the_label_maps_of_fp32() -> None:
     agreement = measure_agreement(images=6)
-    assert agreement.objects > 100
-    assert agreement.with_fp32 >= 0.985  # over 24 phantoms 0.992
+    assert agreement.objects > 80
+    assert agreement.with_fp32 >= 0.985  # over 24 phantoms 0.99

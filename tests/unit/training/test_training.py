@@ -75,6 +75,14 @@ def test_a_pool_holds_the_truth_of_every_structure(pool: PhantomPool) -> None:
         np.testing.assert_array_equal(drawn.truth.of(structure), again.truth.of(structure))
 
 
+def test_a_pool_gives_phantoms_of_the_pixel_sizes_that_are_asked_for(pool: PhantomPool) -> None:
+    rng = np.random.default_rng(0)
+    finest, *others = sorted({pool.draw(rng).pixel_size_nm for _ in range(40)})
+    assert len(others) == 2
+    assert {pool.draw(rng, 0.9 * finest, 1.01 * finest).pixel_size_nm for _ in range(20)} == {finest}
+    assert len({pool.draw(rng, 1000).pixel_size_nm for _ in range(40)}) == 3  # rather others than none
+
+
 def make_phantom_like(drawn: Phantom) -> Phantom:
     """The phantom of the same pixel size, made anew from the seeds that a pool begins with."""
     made = (make_phantom(FIRST_SEED + index, drawn.image.shape, drawn.pixel_size_nm) for index in range(3))
