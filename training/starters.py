@@ -42,7 +42,7 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=20_000,
+            crops=48_000,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={
                 "confidence_thr": 0.45,
@@ -60,10 +60,10 @@ STARTERS = {
             "NucleoNet starter",
             "Nuclei",
             native_pixel_size_nm=30.0,
-            crops=16_000,
+            crops=20_000,
             defaults={"confidence_thr": 0.7, "min_distance_object_centers": 21, "min_size": 2000},
-            weaknesses="Nuclei that show only a tip or edge, large vacuoles and vessels with dense content, "
-            "fields much smaller than a nucleus.",
+            weaknesses="Nuclei that show only a tip (under 1.8 square micrometres) or an edge, large nuclei "
+            "of coarse texture, fields much smaller than a nucleus.",
         ),
         Starter(
             Family.DROPNET,
@@ -73,8 +73,8 @@ STARTERS = {
             native_pixel_size_nm=12.0,
             crops=24_000,
             defaults={"min_distance_object_centers": 5, "min_size": 350},
-            weaknesses="Droplets under 0.15 micrometres, droplets that differ from cytoplasm by little; it "
-            "takes lysosomes and dark granules for droplets.",
+            weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
+            "takes round, dark mitochondria for droplets.",
         ),
     )
 }
