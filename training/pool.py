@@ -41,21 +41,24 @@ def _write(path: Path, phantom: Phantom) -> None:
     partial.rename(path)
 
 
+def _stored_pixel_size_nm(path: Path) -> float:
+    with np.load(path) as file:
+        return float(file["pixel_size_nm"])
+
+
 class PhantomPool:
     """Draws phantoms from a folder that may still be growing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._sizes: dict[Path, float] = {}
-        """Pixel size in nanometres of each."""
+        """Pixel size in nanometres of each, in the order of their names."""
         self._draws = 0
 
     def __len__(self) -> int:
-        for path in self.folder.glob("*.npz"):
-            if path not in self._sizes:
-                with np.load(path) as file:
-                    self._sizes[path] = float(file["pixel_size_nm"])
-        return len(self._sizes)
+        paths = sorted(self.folder.glob("*.npz"))
+        self._sizes = {path: self._sizes.get(path) or _stored_pixel_size_nm(path) for path in paths}
+        return len(paths)
 
     def draw(
         self, rng: np.random.Generator, finest_nm: float = 0.0, coarsest_nm: float = float("inf")
@@ -64,8 +67,8 @@ class PhantomPool:
         if self._draws % _LOOK_AGAIN == 0:
             len(self)
         self._draws += 1
-        fitting = sorted(path for path, size in self._sizes.items() if finest_nm <= size <= coarsest_nm)
-        paths = fitting or sorted(self._sizes)
+        fitting = [path for path, size in self._sizes.items() if finest_nm <= size <= coarsest_nm]
+        paths = fitting or list(self._sizes)
         with np.load(paths[rng.integers(len(paths))]) as file:
             image: NDArray[np.uint8] = file["image"]
             truth = Truth(**{field.name: file[field.name] for field in fields(Truth)})

@@ -16,7 +16,7 @@ def test_the_starter_finds_most_mitochondria_of_fresh_phantoms() -> None:
     assert weights is not None
     scores = score(Engine(load_card(card, weights)), card, count=24, first_seed=1)
     assert scores.true > 500
-    assert scores.f1_50 >= 0.75
+    assert scores.f1_50 >= 0.8
 
 
 def test_the_page_says_the_scores_of_the_cards() -> None:
@@ -34,6 +34,6 @@ def test_the_page_says_the_scores_of_the_cards() -> None:
 
 
 def test_bf16_gives_the_label_maps_of_fp32() -> None:
-    agreement = measure_agreement(images=6)
-    assert agreement.objects > 80
-    assert agreement.with_fp32 >= 0.985  # over 24 phantoms 0.99
+    agreement = measure_agreement(images=7)
+    assert agreement.objects > 100
+    assert agreement.with_fp32 >= 0.985  # over 24 phantoms 0.994
