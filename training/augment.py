@@ -1,6 +1,7 @@
 """Random crops of phantoms: zoomed, turned, with other grey levels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from emserve.cards import Norms
 from training.phantoms import Phantom
 from training.phantoms.noise import FloatImage, smooth_noise
+from training.phantoms.organelle import Organelle
 from training.starters import Starter
 
 NORMS = Norms(mean=0.57571, std=0.12765)
@@ -24,10 +26,11 @@ _AROUND_AN_OBJECT = 0.7  # of the crops where there is one: droplets fill a hund
 
 @dataclass(frozen=True)
 class Crop:
-    """A square training image: `image` (S, S) float 0 to 1, `labels` (S, S)."""
+    """A square training image (S, S): `image` from 0 to 1, `labels`, and `kinds` of `Organelle`."""
 
     image: FloatImage
     labels: NDArray[np.int32]
+    kinds: NDArray[np.int32]
 
 
 def random_crop(rng: np.random.Generator, phantom: Phantom, starter: Starter, side: int) -> Crop:
@@ -39,15 +42,20 @@ def random_crop(rng: np.random.Generator, phantom: Phantom, starter: Starter, si
     size = min(side, max(8, round(span * zoom)))
     top, left = _corner(rng, truth, span)
     window = (slice(top, top + span), slice(left, left + span))
-    image, labels = _resize(rng, phantom.image[window], truth[window], size)
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-    image, labels = np.rot90(image, turns), np.rot90(labels, turns)
-    if mirrored:
-        image, labels = image[:, ::-1], labels[:, ::-1]
+
+    def laid(array: NDArray[Any]) -> NDArray[Any]:  # grey values and labels alike
+        turned = np.rot90(array, turns)
+        return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
     # The service pads with the mean grey at the bottom and right, after everything else.
     missing = ((0, side - size), (0, side - size))
-    image = np.pad(disturb(rng, np.ascontiguousarray(image)), missing, constant_values=NORMS.mean)
-    return Crop(image, np.pad(labels, missing))
+    image = disturb(rng, laid(_shrink(rng, phantom.image[window], size)))
+    return Crop(
+        np.pad(image, missing, constant_values=NORMS.mean),
+        np.pad(laid(_nearest(truth[window], size)), missing),
+        np.pad(laid(_nearest(phantom.truth.kinds[window], size)), missing, constant_values=Organelle.OUTSIDE),
+    )
 
 
 def _corner(rng: np.random.Generator, truth: NDArray[np.uint16], span: int) -> tuple[int, int]:
@@ -61,16 +69,18 @@ def _corner(rng: np.random.Generator, truth: NDArray[np.uint16], span: int) -> t
     return int(corner[0]), int(corner[1])
 
 
-def _resize(
-    rng: np.random.Generator, image: NDArray[np.uint8], labels: NDArray[np.uint16], size: int
-) -> tuple[FloatImage, NDArray[np.int32]]:
+def _shrink(rng: np.random.Generator, image: NDArray[np.uint8], size: int) -> FloatImage:
     source = torch.from_numpy(image.astype(np.float32))[None, None] / 255
     # Users' images are shrunk with and without a low-pass filter: both occur.
     antialias = bool(rng.integers(2)) and size < image.shape[0]
     shrunk = functional.interpolate(source, (size, size), mode="bilinear", antialias=antialias)
-    truth = torch.from_numpy(labels.astype(np.float32))[None, None]
-    nearest = functional.interpolate(truth, (size, size), mode="nearest-exact")
-    return shrunk[0, 0].numpy(), nearest[0, 0].numpy().astype(np.int32)
+    return np.asarray(shrunk[0, 0].numpy(), np.float32)
+
+
+def _nearest(values: NDArray[np.uint8 | np.uint16], size: int) -> NDArray[np.int32]:
+    source = torch.from_numpy(values.astype(np.float32))[None, None]
+    nearest = functional.interpolate(source, (size, size), mode="nearest-exact")
+    return nearest[0, 0].numpy().astype(np.int32)
 
 
 def disturb(rng: np.random.Generator, image: FloatImage) -> FloatImage:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel
 
@@ -44,6 +45,8 @@ class Learner:
     """Everything that changes while a network learns."""
 
     network: PanopticNetwork
+    teller: nn.Module
+    """Tells organelles apart by the network's features. It makes the network see them, and ends with it."""
     averaged: AveragedModel
     optimizer: AdamW
     generator: torch.Generator
@@ -58,6 +61,7 @@ def keep(run: Path, configuration: Configuration, learner: Learner, step: int) -
         "configuration": asdict(configuration),
         "step": step,
         "network": learner.network.state_dict(),
+        "teller": learner.teller.state_dict(),
         "averaged": learner.averaged.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "generator": learner.generator.get_state(),
@@ -95,6 +99,7 @@ def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
             "Give the first again, or name another folder."
         )
     learner.network.load_state_dict(state["network"])
+    learner.teller.load_state_dict(state["teller"])
     learner.averaged.load_state_dict(state["averaged"])
     learner.optimizer.load_state_dict(state["optimizer"])
     learner.generator.set_state(state["generator"])

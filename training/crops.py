@@ -18,7 +18,7 @@ _EMPTY_PASSED_OVER = 0.6  # of crops without an object: rare objects are seen mo
 
 
 class Crops(IterableDataset[tuple[Tensor, ...]]):
-    """Image (1, S, S) normalised, then the targets' four tensors."""
+    """Image (1, S, S) normalised, then the targets' five tensors."""
 
     def __init__(self, pool: PhantomPool, starter: Starter, side: int, seed: tuple[int, ...]) -> None:
         self._pool, self._starter, self._side, self._seed = pool, starter, side, seed
@@ -31,9 +31,8 @@ class Crops(IterableDataset[tuple[Tensor, ...]]):
             if not crop.labels.any() and rng.random() < _EMPTY_PASSED_OVER:
                 continue
             image = ((crop.image - NORMS.mean) / NORMS.std).astype(np.float32)
-            targets = make_targets(crop.labels)
-            arrays = (image[None], targets.semantic, targets.centre, targets.offset, targets.inside)
-            yield tuple(torch.from_numpy(array) for array in arrays)
+            targets = make_targets(crop.labels, crop.kinds)
+            yield tuple(torch.from_numpy(array) for array in (image[None], *vars(targets).values()))
 
     def _draw(self, rng: np.random.Generator) -> Phantom:
         native = self._starter.native_pixel_size_nm

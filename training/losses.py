@@ -1,4 +1,4 @@
-"""What training minimises: hard-pixel mask loss, centre heat map, offsets, PointRend's points.
+"""What training minimises: hard-pixel mask loss, centre heat map, offsets, PointRend's points, kinds.
 
 Panoptic-DeepLab (Cheng et al., CVPR 2020); PointRend (Kirillov et al., CVPR 2020).
 """
@@ -18,6 +18,7 @@ class LossWeights:
     centre: float = 100.0
     offset: float = 0.1
     points: float = 0.5
+    kinds: float = 0.5
 
 
 def hard_pixel_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tensor:
@@ -25,6 +26,11 @@ def hard_pixel_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Te
     loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1)
     kept = max(1, int(hardest * loss.shape[1]))
     return loss.topk(kept, dim=1, sorted=False).values.mean()
+
+
+def kinds_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross entropy of (N, K, h, w) logits; `target` is (N, h, w) of 0 to K - 1."""
+    return functional.cross_entropy(logits, target)
 
 
 def centre_loss(heat: Tensor, target: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 mpl.use("agg")  # files only: a training may run without a screen
 from matplotlib.figure import Figure  # after the choice of a backend
 
-_PARTS = ("semantic", "centre", "offset", "points")
+_PARTS = ("semantic", "centre", "offset", "points", "kinds")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Losses:
     centre: float
     offset: float
     points: float
+    kinds: float
 
 
 class RunLog:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emserve.cards import PACKAGED_CARDS
+from training.phantoms.organelle import Organelle
 from workers.models.panoptic import PanopticNetwork
 from workers.models.panoptic_deeplab import ImagePooling
 from workers.models.registry import build
@@ -31,6 +32,14 @@ def starter_network() -> PanopticNetwork:
     _ignore_image_mean(network)
     _keep_depthwise_exact(network)
     return network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload, no-any-return]
+
+
+def organelle_teller() -> nn.Module:
+    """What tells every `Organelle` from the decoder's features (N, D, h, w) while a network learns.
+
+    To know mitochondria is to know what is no droplet: the features learn it here, from every crop.
+    """
+    return nn.Conv2d(STARTER_CONFIG["decoder_channels"], len(Organelle), 1)
 
 
 def fill_with_packaged(network: PanopticNetwork, card_id: str) -> None:

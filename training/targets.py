@@ -29,10 +29,14 @@ class Targets:
     """(2, h, w): from each grid point to its object's centre (dy, dx), in pixels."""
     inside: FloatImage
     """(1, h, w): 1 where the offset counts."""
+    kinds: NDArray[np.int64]
+    """(h, w): `Organelle` of each grid point."""
 
 
-def make_targets(labels: NDArray[np.integer[Any]]) -> Targets:  # any width: label maps come in all of them
-    """Targets of a (H, W) label map whose sides are multiples of 4."""
+def make_targets(
+    labels: NDArray[np.integer[Any]], kinds: NDArray[np.integer[Any]]
+) -> Targets:  # any width: label maps come in all of them
+    """Targets of a (H, W) label map whose sides are multiples of 4, and the `Organelle` of its pixels."""
     flat = labels.ravel()
     areas = np.bincount(flat)
     place = np.indices(labels.shape)
@@ -53,6 +57,7 @@ def make_targets(labels: NDArray[np.integer[Any]]) -> Targets:  # any width: lab
         centre=centre[None],
         offset=(offset * inside).astype(np.float32),
         inside=inside[None],
+        kinds=kinds[::STRIDE, ::STRIDE].astype(np.int64),
     )
 
 

@@ -23,6 +23,7 @@ from training.losses import (
     centre_loss,
     choose_points,
     hard_pixel_loss,
+    kinds_loss,
     offset_loss,
     point_loss,
 )
@@ -30,9 +31,8 @@ from training.pool import PhantomPool
 from training.precision import gains_by_bf16
 from training.recipe import Recipe
 from training.run_log import Losses, RunLog
-from training.starter_network import STARTER_CONFIG, fill_with_packaged, starter_network
+from training.starter_network import STARTER_CONFIG, fill_with_packaged, organelle_teller, starter_network
 from training.starters import STARTERS, Family
-from workers.models.panoptic import PanopticNetwork
 
 _STEEPEST = 5.0  # norm of the gradient
 _GENTLE_RATE = 4e-4  # what has learnt would forget at the rate that random weights want, and learn it anew
@@ -80,16 +80,17 @@ def new_learner(configuration: Configuration, device: torch.device) -> Learner:
         multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
         use_buffers=True,
     )
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    teller = organelle_teller().to(device)
+    learned = [each for each in (*network.parameters(), *teller.parameters()) if each.requires_grad]
     optimizer = AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
-    return Learner(network, averaged, optimizer, torch.Generator().manual_seed(configuration.seed))
+    return Learner(network, teller, averaged, optimizer, torch.Generator().manual_seed(configuration.seed))
 
 
 def _learn(learner: Learner, batch: list[Tensor], recipe: Recipe, rate: float) -> Losses:
     """One step."""
     for group in learner.optimizer.param_groups:
         group["lr"] = rate
-    parts = batch_losses(learner.network, batch, recipe.points, learner.generator)
+    parts = batch_losses(learner, batch, recipe.points)
     total = torch.stack(parts).sum()
     learner.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
@@ -99,16 +100,15 @@ def _learn(learner: Learner, batch: list[Tensor], recipe: Recipe, rate: float) -
     return Losses(total.item(), *(part.item() for part in parts))
 
 
-def batch_losses(
-    network: PanopticNetwork, batch: list[Tensor], points: int, generator: torch.Generator
-) -> list[Tensor]:
-    """The weighted losses of masks, centres, offsets and points of one batch, on the network's device."""
-    image, semantic, centre, offset, inside = batch
-    weights = LossWeights()
+def batch_losses(learner: Learner, batch: list[Tensor], points: int) -> list[Tensor]:
+    """Weighted losses of masks, centres, offsets, points and kinds of one batch, on the network's device."""
+    image, semantic, centre, offset, inside, kinds = batch
+    network, weights = learner.network, LossWeights()
     with torch.autocast(image.device.type, torch.bfloat16, enabled=gains_by_bf16(image.device)):
         heads = network(image.contiguous(memory_format=torch.channels_last))
+        told = learner.teller(heads.features)
     coarse = heads.coarse_logits.float()
-    chosen = choose_points(coarse.detach(), points, generator)
+    chosen = choose_points(coarse.detach(), points, learner.generator)
     refined = network.semantic_pr(coarse, heads.features.float(), chosen)  # (N, P, 1)
     full = functional.interpolate(coarse, semantic.shape[2:], mode="bilinear", align_corners=False)
     return [
@@ -116,6 +116,7 @@ def batch_losses(
         weights.centre * centre_loss(heads.ctr_hmp.float(), centre),
         weights.offset * offset_loss(heads.offsets.float(), offset, inside),
         weights.points * point_loss(refined.transpose(1, 2), semantic, chosen),
+        weights.kinds * kinds_loss(told.float(), kinds),
     ]
 
 

@@ -1,6 +1,6 @@
 """Phantoms: an image or a volume, and the truth about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 import cc3d
@@ -29,9 +29,9 @@ class Structure(StrEnum):
 
 @dataclass(frozen=True)
 class Truth:
-    """Label maps (H, W) or (Z, Y, X) of one shape.
+    """Label maps (H, W) or (Z, Y, X) of one shape, and what every pixel belongs to.
 
-    Each numbers its objects 1, 2, … without gaps; 0 is everything else. Every object is one piece, where
+    Each map numbers its objects 1, 2, … without gaps; 0 is everything else. Every object is one piece, where
     pixels that touch at a corner hang together, and no pixel belongs to two objects. In a volume an object
     keeps its number through all slices.
     """
@@ -39,6 +39,8 @@ class Truth:
     mitochondria: Labels
     nuclei: Labels
     lipid_droplets: Labels
+    kinds: NDArray[np.uint8]
+    """`Organelle` of each pixel: what has no label map, too."""
 
     def of(self, structure: Structure) -> Labels:
         """The label map of one structure."""
@@ -83,7 +85,7 @@ def make_phantom(
     drawn = float(np.clip(_TYPICAL_NM * np.exp(rng.normal(0, _SPREAD)), _FINEST_NM, _COARSEST_NM))
     pixel_nm = pixel_size_nm or drawn
     stack = _make(rng, Frame((1, *shape), pixel_nm, pixel_nm))
-    truth = Truth(stack.truth.mitochondria[0], stack.truth.nuclei[0], stack.truth.lipid_droplets[0])
+    truth = Truth(*(getattr(stack.truth, field.name)[0] for field in fields(Truth)))
     return Phantom(stack.image[0], truth, pixel_nm)
 
 
@@ -108,16 +110,18 @@ def _make(rng: np.random.Generator, frame: Frame) -> VolumePhantom:
     look = draw_look(rng, frame.pixel_nm)
     image = np.empty(frame.shape, np.uint8)
     owner = np.empty(frame.shape, np.int32)
+    kinds = np.empty(frame.shape, np.uint8)
     exposure = None
     for index, each in enumerate(rng.spawn(frame.shape[0])):
         cut = cut_scene(scene, index, each)
         exposure = exposure or meter(cut.image)
         image[index] = photograph(each, cut.image, look, exposure)
-        owner[index] = cut.owner
+        owner[index], kinds[index] = cut.owner, cut.kinds
     truth = Truth(
         _number(scene, owner, Organelle.MITOCHONDRION),
         _number(scene, owner, Organelle.NUCLEUS),
         _number(scene, owner, Organelle.DROPLET),
+        kinds,
     )
     return VolumePhantom(image, truth, (frame.slice_nm, frame.pixel_nm, frame.pixel_nm))
 

@@ -34,10 +34,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class Cut:
-    """One slice: `image` (H, W) brightness; `owner` (H, W) number of the body there, or -1."""
+    """One slice, each (H, W): brightness, number of the body there or -1, and `Organelle`."""
 
     image: FloatImage
     owner: NDArray[np.int32]
+    kinds: NDArray[np.uint8]
 
 
 def draw_scene(rng: np.random.Generator, frame: Frame, tissue: Tissue) -> Scene:
@@ -64,4 +65,4 @@ def cut_scene(scene: Scene, index: int, rng: np.random.Generator) -> Cut:
     for layer in scene.layers:
         layer.paint(canvas)
     paint_bodies(canvas, scene.bodies, seen)
-    return Cut(canvas.image, canvas.owner)
+    return Cut(canvas.image, canvas.owner, canvas.kinds)

@@ -22,6 +22,7 @@ from training.phantoms import (
     make_phantom,
     make_volume_phantom,
 )
+from training.phantoms.organelle import Organelle
 
 _SEEDS = range(12)
 _VOLUME_SEEDS = range(3)
@@ -92,6 +93,16 @@ def test_an_object_keeps_its_label_through_all_slices(seed: int) -> None:
 def test_no_pixel_belongs_to_two_structures(made: Any) -> None:  # Phantom or VolumePhantom of a seed
     for seed in _VOLUME_SEEDS:
         assert np.sum([labels > 0 for labels in maps(made(seed).truth)], axis=0).max() <= 1
+
+
+@pytest.mark.parametrize("made", [phantom, volume], ids=["image", "volume"])
+def test_every_object_is_of_the_kind_that_its_map_says(made: Any) -> None:  # as above
+    kinds = (Organelle.MITOCHONDRION, Organelle.NUCLEUS, Organelle.DROPLET)
+    for seed in _VOLUME_SEEDS:
+        truth = made(seed).truth
+        assert truth.kinds.shape == truth.nuclei.shape
+        for labels, kind in zip(maps(truth), kinds, strict=True):
+            assert set(np.unique(truth.kinds[labels > 0])) <= {kind}
 
 
 def test_all_structures_are_common() -> None:

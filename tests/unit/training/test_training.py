@@ -16,6 +16,7 @@ from tests.integration.workshop import eventually
 from training.augment import NORMS, random_crop
 from training.checkpoint import CannotKeep, Configuration, OtherConfiguration
 from training.phantoms import Phantom, Structure, Truth, make_phantom
+from training.phantoms.organelle import Organelle
 from training.pool import FIRST_SEED, PhantomPool, fill
 from training.recipe import Recipe
 from training.release import main as release
@@ -31,7 +32,7 @@ def test_offsets_lead_from_every_pixel_of_an_object_to_its_centre() -> None:
     labels = np.zeros((32, 48), np.uint16)
     labels[4:12, 8:24] = 1
     labels[20:28, 30:40] = 2
-    targets = make_targets(labels)
+    targets = make_targets(labels, np.zeros_like(labels))
     y, x = np.nonzero(targets.inside[0])
     reached = STRIDE * np.stack([y, x]) + targets.offset[:, y, x]
     first = labels[STRIDE * y, STRIDE * x] == 1
@@ -50,6 +51,16 @@ def test_crops_have_their_size_and_pad_with_the_mean_grey() -> None:
     padded = [crop for crop in crops if crop.image[-1, -1] == np.float32(NORMS.mean)]
     assert padded
     assert all(crop.labels[-1, -1] == 0 for crop in padded)
+
+
+def test_crops_turn_kinds_with_labels_and_image() -> None:
+    rng, shown = np.random.default_rng(2), 0
+    phantom = make_phantom(1, (192, 192), 12.0)
+    for _ in range(10):
+        crop = random_crop(rng, phantom, STARTERS[Family.MITONET], 96)
+        shown += int(np.count_nonzero(crop.labels))
+        assert set(np.unique(crop.kinds[crop.labels > 0])) <= {Organelle.MITOCHONDRION}
+    assert shown > 1000
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:
@@ -89,11 +100,15 @@ def make_phantom_like(drawn: Phantom) -> Phantom:
     return next(each for each in made if np.array_equal(each.image, drawn.image))
 
 
+def empty_truth(side: int) -> Truth:
+    mitochondria, nuclei, droplets = (np.zeros((side, side), np.uint16) for _ in range(3))
+    return Truth(mitochondria, nuclei, droplets, np.zeros((side, side), np.uint8))
+
+
 @pytest.mark.parametrize("starter", STARTERS.values(), ids=STARTERS)
 def test_each_model_learns_what_its_card_says(starter: Starter) -> None:
     assert starter_card(starter, STARTER_CONFIG, None).class_names == {1: starter.structure}
-    empty = np.zeros((96, 96), np.uint16)
-    truth = Truth(empty.copy(), empty.copy(), empty.copy())
+    truth = empty_truth(96)
     truth.of(starter.structure)[:] = 1  # this one everywhere, the others nowhere
     phantom = Phantom(np.full((96, 96), 100, np.uint8), truth, 10.0)
     crops = [random_crop(np.random.default_rng(seed), phantom, starter, 32) for seed in range(5)]
@@ -101,7 +116,7 @@ def test_each_model_learns_what_its_card_says(starter: Starter) -> None:
 
 
 def test_crops_are_often_around_an_object_and_never_only_there() -> None:
-    truth = Truth(*(np.zeros((512, 512), np.uint16) for _ in range(3)))
+    truth = empty_truth(512)
     truth.lipid_droplets[500:506, 500:506] = 1  # a hundredth of all windows would hold it
     phantom = Phantom(np.full((512, 512), 100, np.uint8), truth, 12.0)
     rng = np.random.default_rng(1)
@@ -124,7 +139,7 @@ def run(pool: PhantomPool, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_training_keeps_a_log_and_a_plot(run: Path) -> None:
-    assert (run / "log.csv").read_text().startswith("crops,rate,total,semantic,centre,offset,points")
+    assert (run / "log.csv").read_text().startswith("crops,rate,total,semantic,centre,offset,points,kinds")
     assert (run / "log.png").read_bytes().startswith(b"\x89PNG")
 
 
