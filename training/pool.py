@@ -19,13 +19,42 @@ _NICE = 5  # the training that waits for them goes first
 _LOOK_AGAIN = 200  # draws between two looks into the folder
 
 
+class OtherGenerator(Exception):
+    """A pool was made by another version of the generator."""
+
+
 def fill(folder: Path, count: int) -> None:
-    """Make phantoms until `folder` holds `count` of them; those that are there stay."""
+    """Make phantoms until `folder` holds `count` of them; those that are there stay.
+
+    Raises OtherGenerator as `check` does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    check(folder)
     for seed in track(range(FIRST_SEED, FIRST_SEED + count), "phantoms"):
         path = folder / f"{seed}.npz"
         if not path.exists():
-            _write(path, make_phantom(seed, _SHAPE, _pixel_size_nm(seed)))
+            _write(path, _phantom(seed))
+
+
+def check(folder: Path) -> None:
+    """Raises OtherGenerator where the first phantom in `folder` is not what its seed gives now."""
+    first = folder / f"{FIRST_SEED}.npz"
+    if first.exists() and not _holds(first, _phantom(FIRST_SEED)):
+        raise OtherGenerator(
+            f"the phantoms in {folder} were made by another version of the generator. "
+            "Delete the folder, or name another one."
+        )
+
+
+def _phantom(seed: int) -> Phantom:
+    return make_phantom(seed, _SHAPE, _pixel_size_nm(seed))
+
+
+def _holds(path: Path, phantom: Phantom) -> bool:
+    """Whether `path` holds this very phantom, with all that a training reads."""
+    wanted = {"image": phantom.image, **vars(phantom.truth)}
+    with np.load(path) as file:
+        return all(name in file and np.array_equal(file[name], wanted[name]) for name in wanted)
 
 
 def _pixel_size_nm(seed: int) -> float:
@@ -81,7 +110,11 @@ def main(
 ) -> None:
     """Make the phantoms that training draws from; about two a second on a core."""
     os.nice(_NICE)
-    fill(folder, count)
+    try:
+        fill(folder, count)
+    except OtherGenerator as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from training.losses import (
     offset_loss,
     point_loss,
 )
-from training.pool import PhantomPool
+from training.pool import OtherGenerator, PhantomPool, check
 from training.precision import gains_by_bf16
 from training.recipe import Recipe
 from training.run_log import Losses, RunLog
@@ -158,8 +158,9 @@ def main(
     packaged = None if afresh else f"{model}@{STARTER}"
     begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:
+        check(pool)
         train(run, _filled(pool), begun, keep_seconds)
-    except TrainingStopped as error:
+    except (OtherGenerator, TrainingStopped) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

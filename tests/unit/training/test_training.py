@@ -94,6 +94,23 @@ def test_a_pool_gives_phantoms_of_the_pixel_sizes_that_are_asked_for(pool: Phant
     assert len({pool.draw(rng, 1000).pixel_size_nm for _ in range(40)}) == 3  # rather others than none
 
 
+@pytest.mark.parametrize("command", ["training.pool {pool} --count 2", "training.train {run} --pool {pool}"])
+def test_a_pool_of_another_generator_is_not_gone_on_with(
+    command: str, pool: PhantomPool, tmp_path: Path
+) -> None:
+    other = tmp_path / "pool" / f"{FIRST_SEED}.npz"
+    other.parent.mkdir()
+    with np.load(pool.folder / other.name) as file:
+        np.savez(other, **{**file, "image": file["image"][::-1]})
+    words = command.format(pool=other.parent, run=tmp_path / "run").split()
+    ended = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "another version of the generator" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.rglob("*.*")) == [other]
+    fill(pool.folder, 3)  # its own it goes on with
+
+
 def make_phantom_like(drawn: Phantom) -> Phantom:
     """The phantom of the same pixel size, made anew from the seeds that a pool begins with."""
     made = (make_phantom(FIRST_SEED + index, drawn.image.shape, drawn.pixel_size_nm) for index in range(3))
