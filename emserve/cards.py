@@ -18,6 +18,7 @@ PACKAGED_CARDS = Path(__file__).parent / "cards"
 STARTER = "starter"
 DRAFTS = ".drafts"
 """Folder in the model folder for what a command that changes it needs meanwhile; gone when that ends."""
+_STACK_SIZES = {"min_size": 500, "min_extent": 5}  # voxels; those of empanada-napari
 _DOWNSAMPLINGS: tuple[Downsampling, ...] = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -95,6 +96,8 @@ class ModelCard(BaseModel):
     """Pixel size at which the weights do best."""
     defaults: dict[str, Any] = {}  # values of parameters are of many types; Parameters checks them
     """What parameters are with this model where a job does not say; the others have their usual defaults."""
+    stack_defaults: dict[str, Any] = {}  # as above
+    """The same for volumes with `mode` stack or orthoplane, over `defaults`, whose sizes are for images."""
     trained_on: str | None = None
     scores: list[CardScore] = []
     weaknesses: str | None = None
@@ -105,7 +108,7 @@ class ModelCard(BaseModel):
     weights_sha256: str | None = None
     """SHA-256 of the safetensors file; known once it is installed."""
 
-    @field_validator("defaults")
+    @field_validator("defaults", "stack_defaults")
     @classmethod
     def _known(cls, defaults: dict[str, Any]) -> dict[str, Any]:
         Parameters.model_validate(defaults)
@@ -119,6 +122,14 @@ class ModelCard(BaseModel):
         """`given`, with this model's own defaults for what was not said."""
         said = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
         return Parameters(**{**self.defaults, **said})
+
+    def stack_parameters(self, given: Parameters) -> Parameters:
+        """As `parameters`, for a volume with `mode` stack or orthoplane; null sizes are what was not said."""
+        said = {name: getattr(given, name) for name in given.model_fields_set}
+        for name in _STACK_SIZES:
+            if said.get(name) is None:
+                said.pop(name, None)
+        return Parameters(**{**self.defaults, **_STACK_SIZES, **self.stack_defaults, **said})
 
     @property
     def is_starter(self) -> bool:

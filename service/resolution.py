@@ -18,7 +18,6 @@ _MODES: dict[str, tuple[str, ...]] = {
 }
 """With which modes a parameter of volumes has an effect."""
 _PLANES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
-_MIN_SIZE, _MIN_EXTENT = 500, 5  # voxels; of stacks
 
 
 def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Parameters:
@@ -27,11 +26,13 @@ def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Paramete
     _check_grey_range(given, header)
     mode = _mode(given, header)
     _refuse_what_means_nothing(given, mode, header)
-    params = card.parameters(given).model_copy(update={"mode": mode})
+    own = card.stack_parameters(given) if mode in _STACKED else card.parameters(given)
+    params = own.model_copy(update={"mode": mode})
     return params.model_copy(
         update={
             "downsampling": _downsampling(given, params, card, header),
-            **_smallest(given, params, mode, header.shape),
+            "min_size": params.min_size or 0,
+            "min_extent": _min_extent(given, params, header.shape),
         }
     )
 
@@ -99,12 +100,7 @@ def _in_plane(params: Parameters, sizes: Sequence[float]) -> Sequence[float]:
     return [sizes[axis] for axis in _PLANES[params.inference_plane]]
 
 
-def _smallest(given: Parameters, params: Parameters, mode: str, shape: Sequence[int]) -> dict[str, int]:
-    """What is smaller is dropped. A model's own default is for its images, not for stacks of them."""
-    if mode == "slices":
-        return {"min_size": params.min_size or 0, "min_extent": params.min_extent or 0}
-    extent = min(_MIN_EXTENT, *shape)  # a stack of a few slices has nothing longer
-    return {
-        "min_size": _MIN_SIZE if given.min_size is None else given.min_size,
-        "min_extent": extent if given.min_extent is None else given.min_extent,
-    }
+def _min_extent(given: Parameters, params: Parameters, shape: Sequence[int]) -> int:
+    """A stack of a few slices has nothing longer than these, unless the job asks for it."""
+    least = params.min_extent or 0
+    return min(least, *shape) if given.min_extent is None else least

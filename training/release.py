@@ -31,6 +31,7 @@ def starter_card(starter: Starter, config: dict[str, object], weights_sha256: st
         architecture_config=config,
         native_pixel_size_nm=starter.native_pixel_size_nm,
         defaults=starter.defaults,
+        stack_defaults=starter.stack_defaults,
         trained_on="Generated images only (training/phantoms); no image of anybody's was seen.",
         weaknesses=starter.weaknesses,
         source=Source(publisher="emserve"),

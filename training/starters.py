@@ -1,6 +1,6 @@
 """The starter models: what each one segments, and at which scale it learns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +31,7 @@ class Starter:
     defaults: dict[str, Any]  # parameters are of several types
     weaknesses: str
     """Where it is known to fail, for its card."""
+    stack_defaults: dict[str, Any] = field(default_factory=dict)  # as above
 
 
 STARTERS = {
@@ -53,6 +54,8 @@ STARTERS = {
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
             "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
             "granules and clumps of chromatin for mitochondria.",
+            # Slices are thick: most mitochondria are seen in fewer than five.
+            stack_defaults={"min_size": 250, "min_extent": 2},
         ),
         Starter(
             Family.NUCLEONET,

@@ -75,6 +75,8 @@ class Model(BaseModel):
     """Null until a job has run."""
     parameters_schema: dict[str, Any]  # a JSON Schema
     """JSON Schema of the parameters that a job with this model takes."""
+    stack_defaults: dict[str, Any]  # values of parameters are of many types
+    """Defaults of its own for volumes with `mode` stack or orthoplane, where they are others."""
 
 
 class ModelList(BaseModel):
@@ -161,6 +163,7 @@ def _shown(card: ModelCard, catalogue: Catalogue, seen: _Seen) -> Model:
         residents=residents,
         speed=seen.speed(card.id),
         parameters_schema=_parameters_schema(card),
+        stack_defaults=card.stack_defaults,
     )
 
 

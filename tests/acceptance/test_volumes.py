@@ -184,8 +184,21 @@ def test_a_zip_may_be_the_body_itself(http: httpx.Client, grey: NDArray[np.uint8
 def test_pages_without_names_are_slices_and_that_is_said(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
     job = accepted(post(http, tiff(grey[:, :64, :64], photometric="minisblack", metadata=None)))
     assert "axes-assumed" in [each["code"] for each in job["warnings"]]
-    assert (job["params"]["min_size"], job["params"]["min_extent"]) == (500, 5)
     assert ended(http, job)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("model", "slices", "sizes"),
+    [("mitonet", 6, (250, 2)), ("nucleonet", 6, (500, 5)), ("nucleonet", 3, (500, 3))],
+)
+def test_a_stack_drops_what_its_model_calls_small(
+    model: str, slices: int, sizes: tuple[int, int], http: httpx.Client, grey: NDArray[np.uint8]
+) -> None:
+    value = tiff(grey[:slices, :64, :64], ome=True, metadata={"axes": "ZYX"})
+    params = accepted(post(http, value, model=model))["params"]
+    assert (params["min_size"], params["min_extent"]) == sizes
+    own = http.get(f"/v1/models/{model}@starter").json()["stack_defaults"]
+    assert own == ({"min_size": 250, "min_extent": 2} if model == "mitonet" else {})
 
 
 def test_a_single_time_of_many_is_an_image(http: httpx.Client, grey: NDArray[np.uint8]) -> None:

@@ -97,7 +97,24 @@ def test_a_model_may_have_defaults_of_its_own_that_a_job_overrides() -> None:
     assert card.parameters(Parameters(min_size=0)) == Parameters(min_size=0, confidence_thr=0.6)
 
 
-def test_a_card_with_a_default_that_no_parameter_takes_is_refused() -> None:
+def test_sizes_of_images_are_none_of_stacks_and_these_a_model_may_have_too() -> None:
+    card = Catalogue(Path("no such folder")).find("mitonet@1")
+    of_images = card.model_copy(update={"defaults": {"min_size": 60, "confidence_thr": 0.6}})
+    assert of_images.stack_parameters(Parameters()) == Parameters(
+        min_size=500, min_extent=5, confidence_thr=0.6
+    )
+    of_both = of_images.model_copy(update={"stack_defaults": {"min_size": 250, "confidence_thr": 0.7}})
+    own = Parameters(min_size=250, min_extent=5, confidence_thr=0.7)
+    assert of_both.stack_parameters(Parameters()) == own
+    assert of_both.stack_parameters(Parameters(min_size=None, min_extent=None)) == own
+    assert of_both.stack_parameters(Parameters(min_size=0, confidence_thr=0.5)) == Parameters(
+        min_size=0, min_extent=5, confidence_thr=0.5
+    )
+    assert of_both.parameters() == Parameters(min_size=60, confidence_thr=0.6)
+
+
+@pytest.mark.parametrize("defaults", ["defaults", "stack_defaults"])
+def test_a_card_with_a_default_that_no_parameter_takes_is_refused(defaults: str) -> None:
     fields = Catalogue(Path("no such folder")).find("mitonet@1").model_dump()
     with pytest.raises(ValidationError, match="minimum_size"):
-        ModelCard.model_validate({**fields, "defaults": {"minimum_size": 60}})
+        ModelCard.model_validate({**fields, defaults: {"minimum_size": 60}})
