@@ -95,7 +95,8 @@ class ModelCard(BaseModel):
     native_pixel_size_nm: float | None = None
     """Pixel size at which the weights do best."""
     defaults: dict[str, Any] = {}  # values of parameters are of many types; Parameters checks them
-    """What parameters are with this model where a job does not say; the others have their usual defaults."""
+    """What parameters are with this model where a job does not say; the others have their usual defaults.
+    `parameters` says what becomes of `min_size`."""
     stack_defaults: dict[str, Any] = {}  # as above
     """The same for volumes with `mode` stack or orthoplane, over `defaults`, whose sizes are for images."""
     trained_on: str | None = None
@@ -119,17 +120,22 @@ class ModelCard(BaseModel):
         return f"{self.name}@{self.version}"
 
     def parameters(self, given: Parameters | None = None) -> Parameters:
-        """`given`, with this model's own defaults for what was not said."""
-        said = {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
-        return Parameters(**{**self.defaults, **said})
+        """`given`, with this model's own defaults for what was not said.
+
+        A `min_size` of the model's own is in pixels that its network sees: at 1/n of the resolution they are
+        n * n of the image's.
+        """
+        return Parameters(**{**_as_seen(self.defaults, given), **_said(given)})
 
     def stack_parameters(self, given: Parameters) -> Parameters:
         """As `parameters`, for a volume with `mode` stack or orthoplane; null sizes are what was not said."""
-        said = {name: getattr(given, name) for name in given.model_fields_set}
-        for name in _STACK_SIZES:
-            if said.get(name) is None:
-                said.pop(name, None)
-        return Parameters(**{**self.defaults, **_STACK_SIZES, **self.stack_defaults, **said})
+        said = {
+            name: value
+            for name, value in _said(given).items()
+            if name not in _STACK_SIZES or value is not None
+        }
+        own = {**self.defaults, **_STACK_SIZES, **_as_seen(self.stack_defaults, given)}
+        return Parameters(**{**own, **said})
 
     @property
     def is_starter(self) -> bool:
@@ -146,6 +152,18 @@ class ModelCard(BaseModel):
         size_log = sum(math.log2(size) for size in pixel_size_nm) / len(pixel_size_nm)
         steps = round(math.log2(self.native_pixel_size_nm) - size_log)
         return _DOWNSAMPLINGS[min(max(steps, 0), len(_DOWNSAMPLINGS) - 1)]
+
+
+def _said(given: Parameters | None) -> dict[str, Any]:  # values of parameters are of many types
+    return {} if given is None else {name: getattr(given, name) for name in given.model_fields_set}
+
+
+def _as_seen(defaults: dict[str, Any], given: Parameters | None) -> dict[str, Any]:  # as above
+    """A model's own defaults, its `min_size` in pixels of the image."""
+    shrunk = _said(given).get("downsampling", defaults.get("downsampling", 1))
+    if "min_size" not in defaults or shrunk == "auto":
+        return defaults
+    return {**defaults, "min_size": defaults["min_size"] * shrunk**2}
 
 
 def removal_mark(model_dir: Path, card: ModelCard) -> Path:

@@ -26,11 +26,11 @@ def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Paramete
     _check_grey_range(given, header)
     mode = _mode(given, header)
     _refuse_what_means_nothing(given, mode, header)
-    own = card.stack_parameters(given) if mode in _STACKED else card.parameters(given)
-    params = own.model_copy(update={"mode": mode})
+    filled = card.stack_parameters if mode in _STACKED else card.parameters
+    downsampling = _downsampling(given, filled(given).model_copy(update={"mode": mode}), card, header)
+    params = filled(given.model_copy(update={"mode": mode, "downsampling": downsampling}))
     return params.model_copy(
         update={
-            "downsampling": _downsampling(given, params, card, header),
             "min_size": params.min_size or 0,
             "min_extent": _min_extent(given, params, header.shape),
         }

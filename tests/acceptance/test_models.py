@@ -79,3 +79,5 @@ def test_a_models_own_defaults_are_shown_and_used(http: httpx.Client, cell: byte
     for name in ("min_size", "min_distance_object_centers"):
         assert job["params"][name] == properties[name]["default"]
     assert run(http, cell, params={"min_size": 0})["params"]["min_size"] == 0
+    halved = run(http, cell, params={"downsampling": 2})["params"]["min_size"]
+    assert halved == 4 * properties["min_size"]["default"]  # the same size to the network

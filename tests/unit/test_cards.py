@@ -113,6 +113,18 @@ def test_sizes_of_images_are_none_of_stacks_and_these_a_model_may_have_too() -> 
     assert of_both.parameters() == Parameters(min_size=60, confidence_thr=0.6)
 
 
+def test_a_models_own_sizes_are_pixels_that_its_network_sees() -> None:
+    card = Catalogue(Path("no such folder")).find("mitonet@1")
+    own = card.model_copy(update={"defaults": {"min_size": 60}, "stack_defaults": {"min_size": 250}})
+    halved = Parameters(downsampling=2)
+    assert own.parameters(halved).min_size == 240
+    assert own.stack_parameters(halved).min_size == 1000
+    assert card.stack_parameters(halved).min_size == 500  # everybody's is in the volume's own voxels
+    assert own.parameters(Parameters(downsampling=2, min_size=60)).min_size == 60  # so is what a job says
+    shrinking = own.model_copy(update={"defaults": {"min_size": 60, "downsampling": 4}})
+    assert shrinking.parameters().min_size == 960
+
+
 @pytest.mark.parametrize("defaults", ["defaults", "stack_defaults"])
 def test_a_card_with_a_default_that_no_parameter_takes_is_refused(defaults: str) -> None:
     fields = Catalogue(Path("no such folder")).find("mitonet@1").model_dump()
