@@ -18,19 +18,6 @@ from workers.inference.volume.turning import upright
 Volume = NDArray[Any]
 
 
-class ArrayVolume:
-    """An array (Z, Y, X) as a source."""
-
-    def __init__(self, array: Volume) -> None:
-        self._array = array
-        depth, height, width = array.shape
-        self.shape = (depth, height, width)
-        self.dtype: np.dtype[Any] = array.dtype
-
-    def planes(self, axis: int, begin: int, end: int) -> Volume:
-        return np.moveaxis(self._array, axis, 0)[begin:end]
-
-
 class MemoryLedger:
     """Entries in memory, and the keys in the order in which they were saved."""
 

@@ -15,8 +15,9 @@ from emserve.cards import PACKAGED_CARDS, Catalogue, ModelCard
 from emserve.params import Parameters
 from emserve.scores import Scores
 from training.card_scores import mean_score, record
-from training.phantoms import Phantom, Structure, make_phantom
+from training.phantoms import Phantom, Structure, VolumePhantom, make_phantom, make_volume_phantom
 from training.pool import FIRST_SEED
+from training.stacks import segment_stack
 from workers.evaluation.overlaps import Labels, find_overlaps
 from workers.evaluation.summary import summarise
 from workers.inference.engine import Engine
@@ -25,6 +26,7 @@ from workers.inference.rows import ArrayRows, Workspace
 from workers.models.weights import load_card
 
 _SIDE = 512
+_STACK_SIDE, _SLICE_NM, _TYPICAL_NM = 448, 40.0, 11.0
 
 
 def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Scores:
@@ -33,13 +35,29 @@ def score(engine: Engine, card: ModelCard, count: int, first_seed: int) -> Score
     return summarise([find_overlaps(segmented(p, engine, card), truth(p, card)) for p in phantoms])
 
 
+def score_stacks(engine: Engine, card: ModelCard, seeds: range, slices: int) -> Scores:
+    """Scores over volumes of `slices` that no training saw, in space, run as the service runs stacks."""
+    overlaps = []
+    for seed in seeds:
+        volume = fresh_volume(card, seed, slices)
+        found = segment_stack(volume.image, volume.voxel_size_nm, Parameters(), engine, card)
+        overlaps.append(find_overlaps(found, truth(volume, card)))
+    return summarise(overlaps)
+
+
+def fresh_volume(card: ModelCard, seed: int, slices: int) -> VolumePhantom:
+    """A volume phantom whose slices are as thick as those of serial sections."""
+    side = card.native_pixel_size_nm or _TYPICAL_NM
+    return make_volume_phantom(seed, (slices, _STACK_SIDE, _STACK_SIDE), (_SLICE_NM, side, side))
+
+
 def fresh_phantoms(card: ModelCard, count: int, first_seed: int) -> Iterator[Phantom]:
     """Phantoms that no training saw, with the pixel size that the weights of `card` are at home with."""
     for seed in range(first_seed, min(first_seed + count, FIRST_SEED)):
         yield make_phantom(seed, (_SIDE, _SIDE), card.native_pixel_size_nm)
 
 
-def truth(phantom: Phantom, card: ModelCard) -> Labels:
+def truth(phantom: Phantom | VolumePhantom, card: ModelCard) -> Labels:
     """The objects of `phantom` that the model of `card` is to find."""
     return phantom.truth.of(Structure(card.class_names[1]))
 
@@ -80,14 +98,17 @@ def main(
     models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
     count: Annotated[int, typer.Option(help="Number of phantoms")] = 20,
     first_seed: Annotated[int, typer.Option(help="Seed of the first")] = 1,
+    slices: Annotated[int, typer.Option(help="Score volumes of so many slices, as stacks")] = 0,
     keep: Annotated[bool, typer.Option("--record", help="Write the scores into the packaged card")] = False,
 ) -> None:
     """Score MODEL on phantoms of its own and print the scores as JSON."""
     card, engine = open_model(model, models)
-    scores = score(engine, card, count, first_seed)
+    seeds = range(first_seed, min(first_seed + count, FIRST_SEED))
+    scores = score_stacks(engine, card, seeds, slices) if slices else score(engine, card, count, first_seed)
     sys.stdout.write(json.dumps(asdict(scores), indent=2) + "\n")
     if keep:
-        data = f"generated images, seeds {first_seed} to {first_seed + count - 1}"
+        kind = f"stacks of {slices} slices" if slices else "images"
+        data = f"generated {kind}, seeds {seeds[0]} to {seeds[-1]}"
         record(PACKAGED_CARDS / f"{card.id}.json", mean_score(data, [scores]))
 
 

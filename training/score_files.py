@@ -1,6 +1,7 @@
 """Scores a model on images with their truth: `python -m training.score_files MODEL IMAGE TRUTH`.
 
-Every slice of a stack is an image by itself; the truth is a label map, or a mask with components as objects.
+Every slice of a stack is an image by itself, or with `--stack` a part of it. The truth is a label map, or a
+mask with components as objects.
 """
 
 import sys
@@ -19,6 +20,7 @@ from emserve.params import Parameters
 from emserve.scores import Scores
 from training.card_scores import mean_score, record
 from training.score import open_model, segment_image
+from training.stacks import segment_stack
 from workers.evaluation.instances import MaskComponents
 from workers.evaluation.overlaps import Labels
 from workers.evaluation.summary import evaluate
@@ -26,17 +28,21 @@ from workers.evaluation.summary import evaluate
 _MEASURES = ("f1_50", "precision_50", "recall_50", "f1_75", "panoptic_quality", "foreground_iou")
 
 
-def truth_of(plane: NDArray[Any], *, only: str, components: bool) -> Labels:  # any integers
-    """The objects of a plane of the truth: labels, those of a range (`2000:3000`), or a mask's components."""
+def truth_of(truth: NDArray[Any], *, only: str, components: bool) -> Labels:  # any integers
+    """The objects of a plane (H, W) or a volume (Z, Y, X) of the truth.
+
+    They are its labels, those of a range (`2000:3000`), or a mask's components.
+    """
     if only:
         low, _, high = only.partition(":")
-        plane = np.where((plane >= int(low)) & (plane < int(high)), plane, 0)
+        truth = np.where((truth >= int(low)) & (truth < int(high)), truth, 0)
     if not components:
-        return plane
+        return truth
     parts = MaskComponents()
-    labels = parts.add((plane > 0)[None])
-    objects: Labels = np.asarray(parts.final_labels())[labels[0]]
-    return objects
+    slabs = truth if truth.ndim == 3 else truth[None]
+    labels = parts.add(slabs > 0)
+    objects: Labels = np.asarray(parts.final_labels())[labels]
+    return objects.reshape(truth.shape)
 
 
 def _row(name: str, values: list[float], predicted: float, true: float) -> list[str]:
@@ -61,22 +67,30 @@ def main(
     downsampling: Annotated[int, typer.Option(help="As the job's parameter")] = 1,
     only: Annotated[str, typer.Option(help="Labels that count, such as 2000:3000")] = "",
     components: Annotated[bool, typer.Option(help="The truth is a mask")] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Match objects from slice to slice, and score them in space")
+    ] = False,
     models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
     keep_as: Annotated[
         str, typer.Option("--record", help="Write the mean into the packaged card, as the score on this data")
     ] = "",
 ) -> None:
-    """Score MODEL on each plane of IMAGE and print the scores."""
+    """Score MODEL on each plane of IMAGE, or on all as one volume, and print the scores."""
     card, engine = open_model(model, models)
-    params = card.parameters(Parameters.model_validate({"downsampling": downsampling}))
-    planes, truths = (np.atleast_3d(tifffile.imread(path).T).T for path in (image, truth))
-    scores = [
-        evaluate(
-            segment_image(plane, None, params, engine, card),
-            truth_of(labels, only=only, components=components),
-        )
-        for plane, labels in zip(planes, truths, strict=True)
-    ]
+    params = Parameters.model_validate({"downsampling": downsampling})
+    greys, labels = (np.atleast_3d(tifffile.imread(path).T).T for path in (image, truth))
+
+    def objects(of: NDArray[Any]) -> Labels:  # as in truth_of
+        return truth_of(of, only=only, components=components)
+
+    if stack:
+        scores = [evaluate(segment_stack(greys, None, params, engine, card), objects(labels))]
+    else:
+        own = card.parameters(params)
+        scores = [
+            evaluate(segment_image(plane, None, own, engine, card), objects(true))
+            for plane, true in zip(greys, labels, strict=True)
+        ]
     print_table(scores)
     if keep_as:
         record(PACKAGED_CARDS / f"{card.id}.json", mean_score(keep_as, scores))

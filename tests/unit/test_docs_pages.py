@@ -18,7 +18,8 @@ from emserve.jobs import Job
 from emserve.params import Parameters
 from emserve.scores import Scores
 from tests.sheets import merged_of
-from tests.volumes import ArrayVolume, labelled
+from tests.volumes import labelled
+from training.stacks import ArrayVolume
 from workers.inference.measure import Scene, measure
 from workers.inference.rows import ArrayRows, Workspace
 from workers.inference.volume.measures import measure_volume

@@ -8,6 +8,7 @@ import tifffile
 
 from emserve.cards import PACKAGED_CARDS, CardScore, ModelCard
 from training.card_scores import record
+from training.phantoms import make_volume_phantom
 from training.score_files import main, truth_of
 
 
@@ -28,6 +29,30 @@ def test_a_stack_is_scored_plane_by_plane(tmp_path: Path, capsys: pytest.Capture
     rows = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [row.split("│")[1].strip() for row in rows] == ["0", "1", "mean"]
     assert "1.000" in rows[-1]  # nothing is there, and nothing was found
+
+
+def test_a_stack_is_scored_in_space_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = make_volume_phantom(4, (6, 128, 128), (40.0, 11.0, 11.0))
+    truth = volume.truth.mitochondria
+    tifffile.imwrite(tmp_path / "image.tif", volume.image)
+    tifffile.imwrite(tmp_path / "truth.tif", truth)
+    files = (tmp_path / "image.tif", tmp_path / "truth.tif")
+    main("mitonet@starter", *files, stack=True, models=tmp_path)
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row[1].strip() for row in rows] == ["0", "mean"]
+    assert int(rows[0][-2]) == len(np.unique(truth)) - 1
+    assert float(rows[0][2]) > 0  # some were found
+
+
+def test_the_parts_of_a_mask_go_through_slices() -> None:
+    mask = np.zeros((3, 8, 8), np.uint8)
+    mask[:, 1:3, 1:3], mask[0, 5:7, 5:7], mask[2, 5:7, 5:7] = 1, 1, 1
+    parts = truth_of(mask, only="", components=True)
+    assert parts.shape == mask.shape
+    assert len(np.unique(parts)) == 4
+    assert len(np.unique(parts[:, 1, 1])) == 1
 
 
 def test_a_score_takes_the_place_of_the_older_one_on_the_same_data(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
-from tests.volumes import ArrayVolume, MemoryLedger
+from tests.volumes import MemoryLedger
+from training.stacks import ArrayVolume
 from workers.inference.engine import Engine
 from workers.inference.preprocess import choose_levels, look, normalise
 from workers.inference.rows import ArrayRows, Workspace

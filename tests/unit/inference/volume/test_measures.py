@@ -12,7 +12,8 @@ from skimage.measure import marching_cubes, mesh_surface_area, regionprops
 
 from emserve.cards import Catalogue
 from emserve.params import Parameters
-from tests.volumes import ArrayVolume, labelled
+from tests.volumes import labelled
+from training.stacks import ArrayVolume
 from workers.inference.measure import Column
 from workers.inference.rows import Workspace
 from workers.inference.volume.measures import measure_volume

@@ -14,8 +14,9 @@ from emserve.jobs import Stage
 from emserve.params import Parameters
 from tests.golden_models import card_of, engine_of
 from tests.partition import agreement
-from tests.volumes import ArrayVolume, MemoryLedger
+from tests.volumes import MemoryLedger
 from training.phantoms import make_volume_phantom
+from training.stacks import ArrayVolume
 from workers.inference.engine import Engine
 from workers.inference.pipeline import Request2D, choose_look, segment
 from workers.inference.preprocess import look
