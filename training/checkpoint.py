@@ -50,6 +50,8 @@ class Learner:
     averaged: AveragedModel
     optimizer: AdamW
     generator: torch.Generator
+    begun: dict[str, torch.Tensor]
+    """The weights of the model that it began with; empty where they were random."""
 
 
 def keep(run: Path, configuration: Configuration, learner: Learner, step: int) -> None:
@@ -65,6 +67,7 @@ def keep(run: Path, configuration: Configuration, learner: Learner, step: int) -
         "averaged": learner.averaged.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "generator": learner.generator.get_state(),
+        "begun": learner.begun,
     }
     partial = run / f"{_NAME}.partial"
     try:
@@ -103,18 +106,26 @@ def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
     learner.averaged.load_state_dict(state["averaged"])
     learner.optimizer.load_state_dict(state["optimizer"])
     learner.generator.set_state(state["generator"])
+    learner.begun.update(state["begun"])  # the packaged model may be another one by now
     return int(state["step"])
 
 
-def averaged_weights(run: Path) -> tuple[Configuration, dict[str, torch.Tensor]]:
-    """The running average of a run's weights, and what the run was begun with."""
+def learnt_weights(run: Path) -> tuple[Configuration, dict[str, torch.Tensor]]:
+    """What a run has learnt, and its configuration.
+
+    That is the running average of its weights; of a run that began with a model, the mean of this and of that
+    model's, which does better than either (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
+    """
     state = torch.load(run / _NAME, weights_only=True)
     begun = state["configuration"]
     configuration = Configuration(**{**begun, "recipe": Recipe(**begun["recipe"])})
-    prefix = "module."
+    prefix, before = "module.", state["begun"]
     weights = {
         name.removeprefix(prefix): tensor
         for name, tensor in state["averaged"].items()
         if name.startswith(prefix)
     }
+    for name, tensor in weights.items():
+        if name in before and tensor.is_floating_point():
+            weights[name] = (tensor + before[name].to(tensor.dtype)) / 2
     return configuration, weights

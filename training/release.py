@@ -8,7 +8,7 @@ import typer
 from emserve.cards import PACKAGED_CARDS, STARTER, ModelCard, Source
 from training.augment import NORMS
 from training.card_scores import card_text
-from training.checkpoint import averaged_weights
+from training.checkpoint import learnt_weights
 from training.starter_network import ARCHITECTURE
 from training.starters import STARTERS, Family, Starter
 from workers.models.registry import build
@@ -46,7 +46,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder that gets the card and its weights")] = PACKAGED_CARDS,
 ) -> None:
     """Store the network of RUN as a starter model: 16-bit weights, BatchNorm still apart."""
-    configuration, weights = averaged_weights(run)
+    configuration, weights = learnt_weights(run)
     starter, config = STARTERS[Family(configuration.model)], configuration.architecture
     network = build(ARCHITECTURE, config)
     network.load_state_dict(weights)

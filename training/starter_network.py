@@ -42,11 +42,12 @@ def organelle_teller() -> nn.Module:
     return nn.Conv2d(STARTER_CONFIG["decoder_channels"], len(Organelle), 1)
 
 
-def fill_with_packaged(network: PanopticNetwork, card_id: str) -> None:
-    """Gives `network` the weights of a packaged model of the same configuration."""
+def fill_with_packaged(network: PanopticNetwork, card_id: str) -> dict[str, Tensor]:
+    """Gives `network` the weights of a packaged model of the same configuration; returns them as stored."""
     stored = load_file(PACKAGED_CARDS / f"{card_id}.safetensors")
     wanted = network.state_dict()
     network.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()})
+    return stored
 
 
 def _ignore_image_mean(network: PanopticNetwork) -> None:

@@ -43,10 +43,10 @@ STARTERS = {
             "MitoNet starter",
             "Mitochondria",
             native_pixel_size_nm=11.0,
-            crops=48_000,
+            crops=46_000,
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={
-                "confidence_thr": 0.45,
+                "confidence_thr": 0.4,
                 "center_confidence_thr": 0.2,
                 "min_distance_object_centers": 5,
                 "min_size": 130,
@@ -74,7 +74,7 @@ STARTERS = {
             "DropNet starter",
             "Lipid droplets",
             native_pixel_size_nm=12.0,
-            crops=24_000,
+            crops=42_000,
             defaults={"min_distance_object_centers": 5, "min_size": 350},
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
             "takes round, dark mitochondria for droplets.",

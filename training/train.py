@@ -73,8 +73,7 @@ def new_learner(configuration: Configuration, device: torch.device) -> Learner:
     torch.manual_seed(configuration.seed)
     recipe = configuration.recipe
     network = starter_network().to(device)
-    if configuration.start is not None:
-        fill_with_packaged(network, configuration.start)
+    begun = {} if configuration.start is None else fill_with_packaged(network, configuration.start)
     averaged = AveragedModel(
         network,
         multi_avg_fn=get_ema_multi_avg_fn(recipe.average),  # type: ignore[no-untyped-call]
@@ -83,7 +82,8 @@ def new_learner(configuration: Configuration, device: torch.device) -> Learner:
     teller = organelle_teller().to(device)
     learned = [each for each in (*network.parameters(), *teller.parameters()) if each.requires_grad]
     optimizer = AdamW(learned, recipe.peak_rate, weight_decay=recipe.weight_decay)
-    return Learner(network, teller, averaged, optimizer, torch.Generator().manual_seed(configuration.seed))
+    generator = torch.Generator().manual_seed(configuration.seed)
+    return Learner(network, teller, averaged, optimizer, generator, begun)
 
 
 def _learn(learner: Learner, batch: list[Tensor], recipe: Recipe, rate: float) -> Losses:

@@ -65,7 +65,7 @@ def test_a_job_shows_what_came_in(finished: Json, cell: bytes) -> None:
 
 def test_a_job_shows_every_parameter_with_its_value(finished: Json) -> None:
     assert set(finished["params"]) == _PARAMETERS
-    assert finished["params"]["confidence_thr"] == 0.45  # the starter's own default
+    assert finished["params"]["confidence_thr"] == 0.4  # the starter's own default
     assert finished["params"]["center_confidence_thr"] == 0.2
 
 

@@ -59,7 +59,7 @@ def test_a_model_describes_its_parameters(http: httpx.Client, finished: Json) ->
     assert set(schema["properties"]) == set(finished["params"])
     assert schema["additionalProperties"] is False
     confidence = schema["properties"]["confidence_thr"]
-    assert (confidence["minimum"], confidence["maximum"], confidence["default"]) == (0.1, 0.9, 0.45)
+    assert (confidence["minimum"], confidence["maximum"], confidence["default"]) == (0.1, 0.9, 0.4)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_an_object_across_a_tiles_border_is_one_object(
 ) -> None:
     across: list[bool] = []  # whether an object has its like in the tiled map
     within: list[bool] = []
-    for seed in (3, 4, 5, 6):
+    for seed in (6, 7, 8, 9):
         image = phantom(seed, side=768).image
         whole, objects = _segmented(image, starter, workspace, {**params, "tile_size": 0})
         tiled, _ = _segmented(image, starter, workspace, params)
@@ -95,7 +95,7 @@ def test_an_object_across_a_tiles_border_is_one_object(
         is_across = _across(objects, _borders(768, params))
         for part, which in ((across, is_across), (within, ~is_across)):
             part.extend(agreement[which] >= 0.5)
-    assert len(across) >= 10
+    assert len(across) >= 50
     assert np.mean(across) >= 0.95
     # The network sees less context in a tile, which costs an object here and there; borders cost none.
     assert np.mean(across) >= np.mean(within) - 0.02

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import typer
+from safetensors.torch import load_file
 
-from emserve.cards import Catalogue
+from emserve.cards import PACKAGED_CARDS, Catalogue
 from tests.integration.workshop import eventually
 from training.augment import NORMS, random_crop
-from training.checkpoint import CannotKeep, Configuration, OtherConfiguration
+from training.checkpoint import CannotKeep, Configuration, OtherConfiguration, learnt_weights
 from training.phantoms import Phantom, Structure, Truth, make_phantom
 from training.phantoms.organelle import Organelle
 from training.pool import FIRST_SEED, PhantomPool, fill
@@ -170,6 +171,21 @@ def test_a_run_becomes_a_model_that_the_service_loads(run: Path, tmp_path: Path)
     assert weights.stat().st_size <= 8e6
     load_card(card, weights)
     assert json.loads((tmp_path / "nucleonet@starter.json").read_text())["licence"] == "Apache-2.0"
+
+
+def test_what_goes_on_from_a_model_is_released_half_way_from_it(pool: PhantomPool, tmp_path: Path) -> None:
+    begun = replace(_BEGUN, start="nucleonet@starter")
+    train(tmp_path, pool, begun)
+    _, learnt = learnt_weights(tmp_path)
+    before = load_file(PACKAGED_CARDS / "nucleonet@starter.safetensors")
+    averaged = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["averaged"]
+    moved = 0
+    for name, tensor in learnt.items():
+        after = averaged[f"module.{name}"]
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, (before[name].float() + after) / 2)
+            moved += not torch.equal(after, before[name].float())
+    assert moved > 100
 
 
 @pytest.mark.parametrize(
