@@ -127,14 +127,15 @@ class ModelCard(BaseModel):
         """
         return Parameters(**{**_as_seen(self.defaults, given), **_said(given)})
 
-    def stack_parameters(self, given: Parameters) -> Parameters:
-        """As `parameters`, for a volume with `mode` stack or orthoplane; null sizes are what was not said."""
+    def stack_parameters(self, given: Parameters, shape: Sequence[int]) -> Parameters:
+        """As `parameters`, for a volume of `shape` as a stack or along all axes; null sizes are unsaid."""
         said = {
             name: value
             for name, value in _said(given).items()
             if name not in _STACK_SIZES or value is not None
         }
         own = {**self.defaults, **_STACK_SIZES, **_as_seen(self.stack_defaults, given)}
+        own["min_extent"] = min(own["min_extent"], *shape)  # a stack of a few slices has nothing longer
         return Parameters(**{**own, **said})
 
     @property

@@ -1,6 +1,7 @@
 """The parameters that a job will run with: what was not said is filled in, what means nothing is refused."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from emserve.cards import ModelCard
 from emserve.errors import FieldError, InvalidRequest, UnsuitableImage
@@ -26,15 +27,12 @@ def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Paramete
     _check_grey_range(given, header)
     mode = _mode(given, header)
     _refuse_what_means_nothing(given, mode, header)
-    filled = card.stack_parameters if mode in _STACKED else card.parameters
+    stacked = partial(card.stack_parameters, shape=header.shape)
+    filled = stacked if mode in _STACKED else card.parameters
     downsampling = _downsampling(given, filled(given).model_copy(update={"mode": mode}), card, header)
     params = filled(given.model_copy(update={"mode": mode, "downsampling": downsampling}))
-    return params.model_copy(
-        update={
-            "min_size": params.min_size or 0,
-            "min_extent": _min_extent(given, params, header.shape),
-        }
-    )
+    sizes = {"min_size": params.min_size or 0, "min_extent": params.min_extent or 0}
+    return params.model_copy(update=sizes)
 
 
 def _check_grey_range(given: Parameters, header: ImageHeader) -> None:
@@ -98,9 +96,3 @@ def _in_plane(params: Parameters, sizes: Sequence[float]) -> Sequence[float]:
     if len(sizes) == 2 or params.mode == "orthoplane":
         return sizes
     return [sizes[axis] for axis in _PLANES[params.inference_plane]]
-
-
-def _min_extent(given: Parameters, params: Parameters, shape: Sequence[int]) -> int:
-    """A stack of a few slices has nothing longer than these, unless the job asks for it."""
-    least = params.min_extent or 0
-    return min(least, *shape) if given.min_extent is None else least

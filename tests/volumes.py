@@ -6,6 +6,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from training.stacks import HeldLedger
 from workers.inference.rows import Workspace
 from workers.inference.volume.labelled import Labelled
 from workers.inference.volume.matching import SliceObjects
@@ -18,18 +19,15 @@ from workers.inference.volume.turning import upright
 Volume = NDArray[Any]
 
 
-class MemoryLedger:
+class MemoryLedger(HeldLedger):
     """Entries in memory, and the keys in the order in which they were saved."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, bytes] = {}
+        super().__init__()
         self.saved: list[str] = []
 
-    def load(self, key: str) -> bytes | None:
-        return self.entries.get(key)
-
     def save(self, key: str, entry: bytes) -> None:
-        self.entries[key] = entry
+        super().save(key, entry)
         self.saved.append(key)
 
 

@@ -34,13 +34,13 @@ class HeldLedger:
     """What would outlive an interruption."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, bytes] = {}
+        self.entries: dict[str, bytes] = {}
 
     def load(self, key: str) -> bytes | None:
-        return self._entries.get(key)
+        return self.entries.get(key)
 
     def save(self, key: str, entry: bytes) -> None:
-        self._entries[key] = entry
+        self.entries[key] = entry
 
 
 def segment_stack(
@@ -50,9 +50,7 @@ def segment_stack(
 
     `params` hold what the job says; the model's own defaults are filled in here.
     """
-    stack = card.stack_parameters(params.model_copy(update={"mode": "stack"}))
-    least = min(stack.min_extent or 0, *volume.shape)
-    asked = stack.model_copy(update={"min_extent": least})
+    asked = card.stack_parameters(params.model_copy(update={"mode": "stack"}), volume.shape)
     request = Request3D(ArrayVolume(volume), voxel_size_nm, asked, card, "")
     with TemporaryDirectory() as folder, Workspace(Path(folder)) as workspace:
         found = segment_volume(request, engine, workspace, HeldLedger(), lambda *_: None)

@@ -100,16 +100,18 @@ def test_a_model_may_have_defaults_of_its_own_that_a_job_overrides() -> None:
 def test_sizes_of_images_are_none_of_stacks_and_these_a_model_may_have_too() -> None:
     card = Catalogue(Path("no such folder")).find("mitonet@1")
     of_images = card.model_copy(update={"defaults": {"min_size": 60, "confidence_thr": 0.6}})
-    assert of_images.stack_parameters(Parameters()) == Parameters(
+    assert of_images.stack_parameters(Parameters(), (20, 64, 64)) == Parameters(
         min_size=500, min_extent=5, confidence_thr=0.6
     )
     of_both = of_images.model_copy(update={"stack_defaults": {"min_size": 250, "confidence_thr": 0.7}})
     own = Parameters(min_size=250, min_extent=5, confidence_thr=0.7)
-    assert of_both.stack_parameters(Parameters()) == own
-    assert of_both.stack_parameters(Parameters(min_size=None, min_extent=None)) == own
-    assert of_both.stack_parameters(Parameters(min_size=0, confidence_thr=0.5)) == Parameters(
+    assert of_both.stack_parameters(Parameters(), (20, 64, 64)) == own
+    assert of_both.stack_parameters(Parameters(min_size=None, min_extent=None), (20, 64, 64)) == own
+    assert of_both.stack_parameters(Parameters(min_size=0, confidence_thr=0.5), (20, 64, 64)) == Parameters(
         min_size=0, min_extent=5, confidence_thr=0.5
     )
+    assert of_both.stack_parameters(Parameters(), (3, 64, 64)).min_extent == 3  # nothing is longer
+    assert of_both.stack_parameters(Parameters(min_extent=9), (3, 64, 64)).min_extent == 9
     assert of_both.parameters() == Parameters(min_size=60, confidence_thr=0.6)
 
 
@@ -118,8 +120,10 @@ def test_a_models_own_sizes_are_pixels_that_its_network_sees() -> None:
     own = card.model_copy(update={"defaults": {"min_size": 60}, "stack_defaults": {"min_size": 250}})
     halved = Parameters(downsampling=2)
     assert own.parameters(halved).min_size == 240
-    assert own.stack_parameters(halved).min_size == 1000
-    assert card.stack_parameters(halved).min_size == 500  # everybody's is in the volume's own voxels
+    assert own.stack_parameters(halved, (20, 64, 64)).min_size == 1000
+    assert (
+        card.stack_parameters(halved, (20, 64, 64)).min_size == 500
+    )  # everybody's is in the volume's own voxels
     assert own.parameters(Parameters(downsampling=2, min_size=60)).min_size == 60  # so is what a job says
     shrinking = own.model_copy(update={"defaults": {"min_size": 60, "downsampling": 4}})
     assert shrinking.parameters().min_size == 960
