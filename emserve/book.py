@@ -4,19 +4,17 @@ import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-import obstore
-from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
 from redis import Redis
 
 from emserve import storage
+from emserve.attempts import Attempts
 from emserve.errors import (
     BrokerUnavailable,
     EmserveError,
     JobDeleted,
     JobLost,
     JobNotFound,
-    StorageFull,
     StorageUnavailable,
 )
 from emserve.ids import PATTERN
@@ -51,6 +49,7 @@ class JobBook:
         removes them."""
         self.store = store
         self.keep = keep
+        self.attempts = Attempts(store)
         self.live = LiveBoard(redis)
         self.tickets = TicketQueue(redis)
         self.tally = Tally(redis)
@@ -240,48 +239,15 @@ class JobBook:
 
     # ---- what workers do --------------------------------------------------------------------------
 
-    def attempts(self, job_id: str) -> int:
-        """How many attempts were started and not given back."""
-        return len(storage.children(self.store, storage.attempts_prefix(job_id)))
-
-    def latest_attempt(self, job_id: str) -> Attempt | None:
-        """The one that was started last; None before the first."""
-        return max(self._attempts(job_id), key=lambda attempt: attempt.number, default=None)
-
-    def _attempts(self, job_id: str) -> list[Attempt]:
-        names = storage.children(self.store, storage.attempts_prefix(job_id))
-        notes = (storage.read(self.store, storage.attempt_key(job_id, name)) for name in names)
-        return [Attempt.model_validate_json(note) for note in notes if note]
-
-    def _parts(self, job_id: str) -> int:
-        """How many parts of the job are finished and kept."""
-        return sum(1 for _ in storage.changes(self.store, storage.ledger_prefix(job_id)))
-
     def begin(self, job_id: str, execution_id: str, worker: str) -> Attempt:
         """Notes an attempt durably, before any work.
 
         Raises JobDeleted, StorageFull or StorageUnavailable; then none was made.
         """
-        number = self.attempts(job_id) + 1
-        attempt = Attempt(
-            number=number,
-            execution_id=execution_id,
-            worker=worker,
-            started_at=datetime.now(UTC),
-            parts=self._parts(job_id),
-        )
         with self.unless_deleted(job_id):
-            try:
-                storage.create(
-                    self.store, storage.attempt_key(job_id, execution_id), attempt.model_dump_json().encode()
-                )
-            except (StorageFull, StorageUnavailable):
-                # An empty folder would count as an attempt.
-                storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
-                raise
-            self.report(
-                job_id, LiveState(status=JobStatus.RUNNING, attempt=number, started_at=attempt.started_at)
-            )
+            attempt = self.attempts.begin(job_id, execution_id, worker)
+            state = LiveState(status=JobStatus.RUNNING, attempt=attempt.number, started_at=attempt.started_at)
+            self.report(job_id, state)
         return attempt
 
     def report(self, job_id: str, state: LiveState) -> None:
@@ -307,10 +273,7 @@ class JobBook:
 
     def clear_leftovers(self, job_id: str, end: JobEnd) -> None:
         """Removes what attempts wrote that did not make the job's end, and what they left for each other."""
-        storage.remove_all(self.store, storage.ledger_prefix(job_id))
-        for execution_id in storage.children(self.store, storage.attempts_prefix(job_id)):
-            if execution_id != end.execution_id:
-                self.clear_attempt(job_id, execution_id)
+        self.attempts.clear_all_but(job_id, end.execution_id)
 
     def _count(self, end: JobEnd) -> None:
         self.tally.add(Event.JOB_ENDED, end.status.value)
@@ -320,15 +283,15 @@ class JobBook:
     def lost(self, job_id: str, execution_id: str) -> None:
         """After an attempt that died: queues the next one, or fails the job where that is of no use."""
         if not self._has_ended(job_id):
-            self.clear_attempt(job_id, execution_id)
+            self.attempts.clear(job_id, execution_id)
             self.resume(job_id)
 
     def resume(self, job_id: str) -> None:
         """Queues a job that has no end and no worker; ends it if that is due instead."""
-        made = self.attempts(job_id)
+        made = self.attempts.count(job_id)
         if self.wants_cancel(job_id):
             self.finish(job_id, self.cancelled_end(made))
-        elif (fruitless := self._fruitless(job_id)) >= MAX_ATTEMPTS:
+        elif (fruitless := self.attempts.fruitless(job_id)) >= MAX_ATTEMPTS:
             self.finish(job_id, self.failed_end(JobLost(made, fruitless), made))
         else:
             with contextlib.suppress(JobDeleted), self.unless_deleted(job_id):
@@ -336,18 +299,10 @@ class JobBook:
                 self.tickets.put(job_id)
                 self.tally.add(Event.JOB_REQUEUED)
 
-    def _fruitless(self, job_id: str) -> int:
-        """How many attempts ended where the job still is: they finished none of its parts.
-
-        A job of n parts has at most n + 1 places to be at, so it cannot go on dying for ever.
-        """
-        parts = self._parts(job_id)
-        return sum(attempt.parts >= parts for attempt in self._attempts(job_id))
-
     def give_back(self, job_id: str, execution_id: str) -> None:
         """Queues a job again as if this attempt had not been."""
         if not self._has_ended(job_id):
-            storage.remove_all(self.store, storage.attempt_prefix(job_id, execution_id))
+            self.attempts.forget(job_id, execution_id)
             self.resume(job_id)
 
     def _has_ended(self, job_id: str) -> bool:
@@ -357,17 +312,6 @@ class JobBook:
         if end is not None:
             self.finish(job_id, end)
         return end is not None
-
-    def clear_attempt(self, job_id: str, execution_id: str) -> None:
-        """Removes what a dead attempt wrote, all but the note that it was made."""
-        prefix = storage.attempt_prefix(job_id, execution_id)
-        note = storage.attempt_key(job_id, execution_id)
-        # What is not there any more, somebody else has removed: with the whole job, or with its end.
-        with storage.storage_errors(), contextlib.suppress(NotFoundError, FileNotFoundError):
-            for batch in obstore.list(self.store, prefix + "/"):
-                paths = [each["path"] for each in batch if each["path"] != note]
-                if paths:
-                    obstore.delete(self.store, paths)
 
     @staticmethod
     def cancelled_end(attempt: int, started_at: datetime | None = None) -> JobEnd:

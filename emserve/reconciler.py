@@ -49,7 +49,7 @@ class Reconciler:
             if self._book.live.state(job_id) is None:
                 end = self._book.end_of(job_id)
                 status = end.status if end else JobStatus.QUEUED
-                attempt = end.attempt if end else self._book.attempts(job_id) + 1
+                attempt = end.attempt if end else self._book.attempts.count(job_id) + 1
                 self._book.live.add(record, LiveState(status=status, attempt=attempt))
                 if end is None and self._book.wants_cancel(job_id):
                     self._book.live.mark_cancelling(job_id)

@@ -177,7 +177,7 @@ def stored_object(resources: Resources, job_id: str, path: str) -> tuple[str, bo
     if end is not None:
         _, _, execution_id = finished(resources, job_id)
         return f"{storage.labels_prefix(job_id, execution_id)}/{path}", True
-    attempt = resources.book.latest_attempt(job_id)
+    attempt = resources.book.attempts.latest(job_id)
     prefix = "" if attempt is None else storage.labels_prefix(job_id, attempt.execution_id)
     if not prefix or not storage.exists(resources.store, f"{prefix}/zarr.json"):
         raise ResultNotReady(

@@ -254,7 +254,7 @@ class Supervisor(Worker):
         if self._book.end_of(job_id) is not None or self._book.tickets.other_lease(job_id, execution_id):
             return None
         if self._book.wants_cancel(job_id):
-            self._book.finish(job_id, self._book.cancelled_end(self._book.attempts(job_id)))
+            self._book.finish(job_id, self._book.cancelled_end(self._book.attempts.count(job_id)))
             return None
         return record
 

@@ -56,7 +56,7 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
         log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
         with suppress(StorageUnavailable):  # on a full disk the end needs the room
-            bench.book.clear_attempt(assignment.job_id, assignment.execution_id)
+            bench.book.attempts.clear(assignment.job_id, assignment.execution_id)
     _finish(bench, assignment.job_id, end)
     for stage, seconds in (end.result.seconds if end.result else {}).items():
         bench.book.tally.add(Event.STAGE_SECONDS, stage, seconds)

@@ -42,7 +42,7 @@ def test_a_queued_job_is_cancelled_at_once_and_never_starts(workshop: Workshop, 
         assert queued not in workshop.book.tickets.waiting()
         assert workshop.book.read(last).queue is not None
     workshop.succeeded(last)
-    assert workshop.book.attempts(queued) == 0
+    assert workshop.book.attempts.count(queued) == 0
     assert worker.running.is_alive
 
 
@@ -68,6 +68,6 @@ def test_a_ticket_of_a_cancelled_job_that_is_still_queued_is_not_worked_on(
     workshop.succeeded(first)
 
     assert workshop.ended(doomed).status is JobStatus.CANCELLED
-    assert workshop.book.attempts(doomed) == 0
+    assert workshop.book.attempts.count(doomed) == 0
     workshop.succeeded(last)
     assert worker.running.is_alive

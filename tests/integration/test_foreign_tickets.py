@@ -146,5 +146,5 @@ def test_a_second_ticket_for_a_running_job_does_not_run_it_twice(
         eventually(lambda: not workshop.book.tickets.waiting(), "the empty queue")
 
     assert job.status is JobStatus.SUCCEEDED
-    assert workshop.book.attempts(job_id) == 1
+    assert workshop.book.attempts.count(job_id) == 1
     assert worker.running.is_alive

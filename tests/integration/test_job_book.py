@@ -55,7 +55,7 @@ class TestEnds:
 
         assert not storage.exists(book.store, lost)
         assert storage.exists(book.store, kept)
-        assert book.attempts(job_id) == 2
+        assert book.attempts.count(job_id) == 2
         assert (first.number, second.number) == (1, 2)
 
     def test_an_attempt_thought_dead_may_still_win_with_its_whole_result(
@@ -329,6 +329,6 @@ class TestAcceptance:
         book.begin(job_id, "execution", "worker")
         write(book, job_id, "execution")
         book.give_back(job_id, "execution")
-        assert book.attempts(job_id) == 0
+        assert book.attempts.count(job_id) == 0
         assert book.read(job_id).attempt == 1
         assert book.tickets.waiting() == [job_id]

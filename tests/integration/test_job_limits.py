@@ -18,7 +18,7 @@ def _failed_once(workshop: Workshop, job_id: str) -> Job:
     job = workshop.ended(job_id)
     assert job.status is JobStatus.FAILED
     assert job.attempt == 1
-    assert workshop.book.attempts(job_id) == 1
+    assert workshop.book.attempts.count(job_id) == 1
     assert job_id not in workshop.book.tickets.waiting()
     # The end stands in storage first; the board follows.
     eventually(lambda: job_id not in workshop.book.live.active(), "the board's knowing")
@@ -38,7 +38,7 @@ def test_a_job_over_its_time_limit_fails_and_the_next_one_runs(workshop: Worksho
         assert "3.5 s" in job.error.detail
         assert "EMSERVE_JOB_TIMEOUT_SECONDS" in job.error.detail
         # How it ends is a matter of the machine's speed.
-        eventually(lambda: workshop.book.attempts(short) == 1, "the next job's start")
+        eventually(lambda: workshop.book.attempts.count(short) == 1, "the next job's start")
         workshop.ended(short)
         assert worker.child.pid != child.pid
 

@@ -20,7 +20,7 @@ def test_a_job_whose_child_is_killed_is_run_again_and_succeeds(workshop: Worksho
     assert job.attempt == 2
     assert job.result is not None
     assert job.result.objects > 0
-    assert workshop.book.attempts(job_id) == 2
+    assert workshop.book.attempts.count(job_id) == 2
     left = [path.name for path in first.rglob("*") if path.is_file()]
     assert left == ["attempt.json"], "what it wrote is cleared, and it stays counted"
 
@@ -65,4 +65,4 @@ def test_a_job_that_is_handed_to_a_dying_child_costs_no_attempt(workshop: Worksh
         child.kill()
 
     assert workshop.succeeded(job_id).attempt == 1
-    assert workshop.book.attempts(job_id) == 1
+    assert workshop.book.attempts.count(job_id) == 1

@@ -73,7 +73,7 @@ def test_a_worker_told_to_stop_gives_its_job_back_with_the_same_attempt_number(w
         job = workshop.book.read(job_id)
         assert job.status is JobStatus.QUEUED
         assert job.attempt == 1
-        assert workshop.book.attempts(job_id) == 0
+        assert workshop.book.attempts.count(job_id) == 0
         assert workshop.book.tickets.leased() == set()
 
     with workshop.worker():
