@@ -24,6 +24,7 @@ Mode = Literal["fp32, plain torch", "bf16, plain torch", "fp32", "bf16"]
 MODES: tuple[Mode, ...] = ("fp32, plain torch", "bf16, plain torch", "fp32", "bf16")
 """Plain torch: channels last, and bf16 by autocast. The others are the network as the service runs it."""
 _MATRIX = 2048
+_FEWEST_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Forward:
         return self.network_s + self.rendering_s
 
 
-def measure_forward(model: str, side: int, mode: Mode, repeats: int = 3) -> Forward:
-    """The fastest of `repeats` runs after one that warms up."""
+def measure_forward(model: str, side: int, mode: Mode, at_least_s: float = 0.0) -> Forward:
+    """The fastest of three or more runs, which take `at_least_s` together, after one that warms up."""
     card = Catalogue(Path("no folder of models")).find(model)
     precision: Precision = "bf16" if mode.startswith("bf16") else "fp32"
     plain = mode.endswith("plain torch")
@@ -55,8 +56,7 @@ def measure_forward(model: str, side: int, mode: Mode, repeats: int = 3) -> Forw
         network = _network(card, None if plain else precision)
         image = image.to(torch.float32 if plain else DTYPES[precision])
         with torch.autocast("cpu", torch.bfloat16, enabled=plain and precision == "bf16"):
-            parts = [_run(network, image) for _ in range(1 + repeats)][1:]
-        network_s, rendering_s = min(parts, key=sum)
+            network_s, rendering_s = min(_runs(network, image, at_least_s), key=sum)
         floor_s = _operations(card, side) / _operations_per_second(precision)
     return Forward(model, side, mode, network_s, rendering_s, floor_s)
 
@@ -69,6 +69,16 @@ def _network(card: ModelCard, precision: Precision | None) -> PanopticNetwork:
         return make_ready(network, precision=precision)
     # torch's types leave memory_format out.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _runs(network: PanopticNetwork, image: Tensor, at_least_s: float) -> Iterator[tuple[float, float]]:
+    """Short runs are disturbed as a whole, so they want many."""
+    _run(network, image)
+    spent, runs = 0.0, 0
+    while runs < _FEWEST_RUNS or spent < at_least_s:
+        parts = _run(network, image)
+        spent, runs = spent + sum(parts), runs + 1
+        yield parts
 
 
 def _run(network: PanopticNetwork, image: Tensor) -> tuple[float, float]:

@@ -28,6 +28,8 @@ class Plan:
     """Each with weights of its own."""
     models: tuple[str, ...] = MODELS
     forward_sides: tuple[int, ...] = (512, 1024)
+    forward_seconds: float = 3.0
+    """At least, for each network, size and mode."""
     agreement_images: int = 24
     stack_slices: tuple[int, ...] = (64, 256, 1024)
     stack_side: int = 512

@@ -107,7 +107,9 @@ class Run:
         for model in self._plan.models:
             self._on_step(f"forward pass of {model}")
             runs += [
-                measure_forward(model, side, mode) for side in self._plan.forward_sides for mode in MODES
+                measure_forward(model, side, mode, self._plan.forward_seconds)
+                for side in self._plan.forward_sides
+                for mode in MODES
             ]
         return runs
 

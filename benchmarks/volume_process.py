@@ -81,7 +81,7 @@ def main(folder: Path, shape: tuple[int, int, int]) -> None:
     idle, clock = peak_bytes(), Clock(math.prod(shape))
     (folder / "ledger").mkdir()
     with Workspace(folder) as workspace:
-        params = Parameters(**{**card.defaults, "mode": "stack", "min_size": 500, "min_extent": 5})
+        params = card.stack_parameters(Parameters(mode="stack"), shape)
         request = Request3D(volume, VOXEL_NM, params, card, "")
         found = segment_volume(request, engine, workspace, FolderLedger(folder / "ledger"), clock)
         for z in range(shape[0]):

@@ -27,6 +27,7 @@ _TINY = Plan(
     alternating_models=("mitonet@starter",) * 3,
     models=("mitonet@starter",),
     forward_sides=(256,),
+    forward_seconds=0.0,
     agreement_images=1,
     stack_slices=(10,),
     stack_side=64,
