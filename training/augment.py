@@ -10,6 +10,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from emserve.cards import Norms
+from training.crowding import crowd
 from training.phantoms import Phantom
 from training.phantoms.noise import FloatImage, smooth_noise
 from training.phantoms.organelle import Organelle
@@ -21,6 +22,7 @@ NORMS = Norms(mean=0.57571, std=0.12765)
 _ZOOM_RANGE = (0.4, 1.6)  # less would leave margins, more would blur
 _SCALE_SPREAD = 0.45  # of the normal distribution of the pixel size's logarithm
 _INVERTED = 0.05  # besides the phantoms that are
+_CROWDED = 0.25
 _AROUND_AN_OBJECT = 0.7  # of the crops where there is one: droplets fill a hundredth of the phantoms
 
 
@@ -50,11 +52,14 @@ def random_crop(rng: np.random.Generator, phantom: Phantom, starter: Starter, si
 
     # The service pads with the mean grey at the bottom and right, after everything else.
     missing = ((0, side - size), (0, side - size))
-    image = disturb(rng, laid(_shrink(rng, phantom.image[window], size)))
+    image = laid(_shrink(rng, phantom.image[window], size))
+    kinds = laid(_nearest(phantom.truth.kinds[window], size))
+    if rng.random() < _CROWDED:
+        image = crowd(rng, image, kinds, phantom.pixel_size_nm * span / size)
     return Crop(
-        np.pad(image, missing, constant_values=NORMS.mean),
+        np.pad(disturb(rng, image), missing, constant_values=NORMS.mean),
         np.pad(laid(_nearest(truth[window], size)), missing),
-        np.pad(laid(_nearest(phantom.truth.kinds[window], size)), missing, constant_values=Organelle.OUTSIDE),
+        np.pad(kinds, missing, constant_values=Organelle.OUTSIDE),
     )
 
 

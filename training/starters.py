@@ -47,7 +47,7 @@ STARTERS = {
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={
                 "confidence_thr": 0.4,
-                "center_confidence_thr": 0.2,
+                "center_confidence_thr": 0.25,
                 "min_distance_object_centers": 5,
                 "min_size": 130,
             },
@@ -67,15 +67,17 @@ STARTERS = {
             defaults={"confidence_thr": 0.7, "min_distance_object_centers": 21, "min_size": 2000},
             weaknesses="Nuclei that show only a tip (under 1.8 square micrometres) or an edge, large nuclei "
             "of coarse texture, fields much smaller than a nucleus.",
+            # What 2000 pixels are in five slices.
+            stack_defaults={"min_size": 10_000},
         ),
         Starter(
             Family.DROPNET,
             Structure.LIPID_DROPLETS,
             "DropNet starter",
             "Lipid droplets",
-            native_pixel_size_nm=12.0,
-            crops=42_000,
-            defaults={"min_distance_object_centers": 5, "min_size": 350},
+            native_pixel_size_nm=10.0,
+            crops=20_000,
+            defaults={"confidence_thr": 0.6, "min_distance_object_centers": 5, "min_size": 500},
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
             "takes round, dark mitochondria for droplets.",
         ),
