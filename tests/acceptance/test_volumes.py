@@ -188,17 +188,21 @@ def test_pages_without_names_are_slices_and_that_is_said(http: httpx.Client, gre
 
 
 @pytest.mark.parametrize(
-    ("model", "slices", "sizes"),
-    [("mitonet", 6, (250, 2)), ("nucleonet", 6, (500, 5)), ("nucleonet", 3, (500, 3))],
+    ("model", "slices", "sizes", "own"),
+    [
+        ("mitonet", 6, (250, 2), {"min_size": 250, "min_extent": 2}),
+        ("nucleonet", 6, (10_000, 5), {"min_size": 10_000}),
+        ("dropnet", 6, (500, 5), {}),
+        ("dropnet", 3, (500, 3), {}),
+    ],
 )
 def test_a_stack_drops_what_its_model_calls_small(
-    model: str, slices: int, sizes: tuple[int, int], http: httpx.Client, grey: NDArray[np.uint8]
+    model: str, slices: int, sizes: tuple[int, int], own: Json, http: httpx.Client, grey: NDArray[np.uint8]
 ) -> None:
     value = tiff(grey[:slices, :64, :64], ome=True, metadata={"axes": "ZYX"})
     params = accepted(post(http, value, model=model))["params"]
     assert (params["min_size"], params["min_extent"]) == sizes
-    own = http.get(f"/v1/models/{model}@starter").json()["stack_defaults"]
-    assert own == ({"min_size": 250, "min_extent": 2} if model == "mitonet" else {})
+    assert http.get(f"/v1/models/{model}@starter").json()["stack_defaults"] == own
 
 
 def test_a_single_time_of_many_is_an_image(http: httpx.Client, grey: NDArray[np.uint8]) -> None:
