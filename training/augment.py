@@ -22,7 +22,7 @@ NORMS = Norms(mean=0.57571, std=0.12765)
 _ZOOM_RANGE = (0.4, 1.6)  # less would leave margins, more would blur
 _SCALE_SPREAD = 0.45  # of the normal distribution of the pixel size's logarithm
 _INVERTED = 0.05  # besides the phantoms that are
-_CROWDED = 0.25
+_CROWDED = 0.25  # of the crops: see `crowd`
 _AROUND_AN_OBJECT = 0.7  # of the crops where there is one: droplets fill a hundredth of the phantoms
 
 

@@ -10,14 +10,14 @@ from training.phantoms.organelle import Organelle
 
 _SOFT_PX = 0.7
 _PATCH = (0.1, 0.4)  # of a crop's side: how far such cytoplasm reaches
-_LEAST = (-0.6, 0.6)  # of a unit field: where it begins
+_LEAST = (-0.6, 0.6)  # value of a field of unit deviation from which on it is crowded
 _DENSITY = (0.0, 0.7)  # of the way to the grey of mitochondria
 _CONTRAST = (0.2, 1.2)  # of vesicles, as a share of that way
 _PER_UM2 = (20.0, 220.0)
 _RADIUS_NM = (16.0, 28.0)
 _MEMBRANE_NM, _BLUR = 5.0, (1.0, 2.0)
 _FILLED = 0.25  # vesicles with a dense core
-_PLAINNESS = 0.15  # of grey: how much darker than cytoplasm, where there is no mitochondrion to compare
+_DARKER = 0.15  # in grey, than cytoplasm, where there is no mitochondrion to compare with
 
 
 def crowd(
@@ -34,7 +34,7 @@ def crowd(
     field = smooth_noise(rng, shape, rng.uniform(*_PATCH) * shape[0])
     patch = ndimage.gaussian_filter(soft_step(field - rng.uniform(*_LEAST), 0.3) * cytoplasm, _SOFT_PX)
     mitochondria = image[kinds == Organelle.MITOCHONDRION]
-    darker = mitochondria.mean() - image[cytoplasm].mean() if mitochondria.size else -_PLAINNESS
+    darker = mitochondria.mean() - image[cytoplasm].mean() if mitochondria.size else -_DARKER
     vesicles = _vesicles(rng, shape, pixel_size_nm)
     crowded = image + patch * darker * (rng.uniform(*_DENSITY) + rng.uniform(*_CONTRAST) * vesicles)
     return np.asarray(np.clip(crowded, 0, 1), np.float32)

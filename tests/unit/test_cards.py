@@ -121,9 +121,8 @@ def test_a_models_own_sizes_are_pixels_that_its_network_sees() -> None:
     halved = Parameters(downsampling=2)
     assert own.parameters(halved).min_size == 240
     assert own.stack_parameters(halved, (20, 64, 64)).min_size == 1000
-    assert (
-        card.stack_parameters(halved, (20, 64, 64)).min_size == 500
-    )  # everybody's is in the volume's own voxels
+    # Everybody's is in the volume's own voxels.
+    assert card.stack_parameters(halved, (20, 64, 64)).min_size == 500
     assert own.parameters(Parameters(downsampling=2, min_size=60)).min_size == 60  # so is what a job says
     shrinking = own.model_copy(update={"defaults": {"min_size": 60, "downsampling": 4}})
     assert shrinking.parameters().min_size == 960
