@@ -6,6 +6,8 @@ Numbers: docs/performance.md.
 """
 
 import platform
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -13,8 +15,9 @@ import torch.nn.functional as F  # noqa: N812 - the name that every torch user k
 from torch import Tensor, nn
 
 from workers.models.bands import RowBands
-from workers.models.layers import Fusion, Head
+from workers.models.layers import Float32Conv, Fusion, Head, SepConv
 from workers.models.panoptic import PanopticNetwork
+from workers.models.panoptic_bifpn import Joint, Pass
 from workers.models.point_rend import PointLinear
 from workers.models.resnet import Bottleneck, ResNet
 
@@ -103,6 +106,23 @@ def _largest_of_three(x: Tensor) -> Tensor:
     for centre, beside in ((y[:, : odd.shape[1]], odd), (y[:, 1:], odd[:, : y.shape[1] - 1])):
         torch.maximum(centre, beside, out=centre)
     return y
+
+
+class PackedOutput(nn.Module):
+    """The last layer of a head: float32, few channels, so that a plain matrix product is fastest."""
+
+    def __init__(self, conv: Float32Conv) -> None:
+        super().__init__()
+        if conv.bias is None or conv.kernel_size != (1, 1):
+            raise TypeError("not the last layer of a head")
+        self._weight = conv.weight.detach()[:, :, 0, 0]  # (K, C)
+        self._bias = conv.bias.detach()[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels).float()
+        y = torch.addmm(self._bias, self._weight, pixels.t())  # (K, N H W)
+        return y.view(-1, n, height, width).transpose(0, 1)
 
 
 class PackedTranspose(nn.Module):
@@ -205,6 +225,48 @@ class PackedFusion(nn.Module):
         return self.adding.add_relu_to(self.first(first), self.second(second))
 
 
+class PackedJoint(nn.Module):
+    """A `Joint` of a pyramid's pass.
+
+    The largest share is in the depthwise weights: the other maps are added to one that stays as it is.
+    """
+
+    def __init__(
+        self, resample: nn.Module, depthwise: nn.Conv2d, pointwise: PackedConv, shares: tuple[Tensor, ...]
+    ) -> None:
+        super().__init__()
+        *ratios, unit = (float(share) for share in (*shares, max(shares)))
+        self._largest = ratios.index(unit)
+        del ratios[self._largest]
+        # Without a positive weight nothing is left of any map.
+        self._ratios = [ratio / unit if unit else 0.0 for ratio in ratios]
+        scaled = deepcopy(depthwise)
+        scaled.weight *= unit
+        self._resample = resample
+        self._depthwise = PackedConv(scaled, "none")
+        self._pointwise = pointwise
+
+    def forward(self, before: Tensor, level: Tensor, *more: Tensor) -> Tensor:
+        maps = [before, self._resample(level), *more]
+        joint = maps.pop(self._largest)
+        for ratio, other in zip(self._ratios, maps, strict=True):
+            joint = torch.add(joint, other, alpha=ratio)
+        y: Tensor = self._pointwise(self._depthwise(joint))
+        return y
+
+
+class PackedPass(nn.Module):
+    """A pass over a pyramid, ready to run."""
+
+    def __init__(self, joints: Iterable[PackedJoint]) -> None:
+        super().__init__()
+        self._joints = nn.ModuleList(joints)
+
+    def joints(self) -> list[Joint]:
+        """As those of `Pass`."""
+        return [joint for joint in self._joints if isinstance(joint, PackedJoint)]
+
+
 def _fused_activations(network: nn.Module) -> dict[AnyConv, Activation]:
     """The activation that follows a convolution, by convolution; in `network` an Identity takes its place."""
     fused: dict[AnyConv, Activation] = {}
@@ -239,6 +301,8 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
             parent.register_module(name, PackedBottleneck(child))
         elif isinstance(child, Fusion):
             parent.register_module(name, PackedFusion(child))
+        elif isinstance(child, Pass):
+            parent.register_module(name, _packed_pass(child, fused))
         elif isinstance(child, nn.MaxPool2d):  # the stem's, after a ReLU
             parent.register_module(name, PackedPool())
         elif not _of_one_pixel(child):
@@ -248,9 +312,24 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
 
 
 def _in_bands(head: Head) -> RowBands:
-    """`head`, whose convolutions are packed, in bands of rows."""
-    convs = [module for module in head.modules() if isinstance(module, PackedConv)]
-    return RowBands(convs[0].reach, *convs)
+    """`head`, whose layers are packed, in bands of rows."""
+    depthwise, *rest = (module for module in head.modules() if isinstance(module, PackedConv | PackedOutput))
+    if not isinstance(depthwise, PackedConv):
+        raise TypeError("not a head")
+    return RowBands(depthwise.reach, depthwise, *rest)
+
+
+def _packed_pass(child: Pass, fused: dict[AnyConv, Activation]) -> PackedPass:
+    _pack_children(child.resamplings, fused)
+    (convs,) = {  # of the one block that serves all levels
+        part.convs for block in child.after_combines for part in block.modules() if isinstance(part, SepConv)
+    }
+    depthwise, pointwise = convs
+    mixing = PackedConv(pointwise, fused.pop(pointwise, "none"))
+    return PackedPass(
+        PackedJoint(resample, depthwise, mixing, shares)
+        for resample, shares in zip(child.resamplings, child.shares(), strict=True)
+    )
 
 
 def _of_one_pixel(module: nn.Module) -> bool:
@@ -260,6 +339,8 @@ def _of_one_pixel(module: nn.Module) -> bool:
 
 def _packed(conv: AnyConv, activation: Activation) -> nn.Module:
     match conv:
+        case Float32Conv():
+            return PackedOutput(conv)
         case PointLinear():
             return PackedPoints(conv, activation)
         case nn.ConvTranspose2d():

@@ -1,6 +1,7 @@
 """BiFPN (Tan et al. 2020, arXiv:1911.09070) in a panoptic network with PointRend (MitoNet-mini)."""
 
-from typing import Self
+from functools import partial
+from typing import Protocol, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
@@ -46,6 +47,13 @@ class Resample(nn.Module):
         return y
 
 
+class Joint(Protocol):
+    """Makes of a level of the pyramid what it is after a pass."""
+
+    def __call__(self, before: Tensor, level: Tensor, *more: Tensor) -> Tensor:
+        """`before` is the level that the pass came from, at this one's size; all but `level` are as wide."""
+
+
 class Pass(nn.Module):
     """One pass over the five levels, in which each level takes up the one before.
 
@@ -53,8 +61,8 @@ class Pass(nn.Module):
     key per level because the released state dicts repeat it so.
     """
 
-    def __init__(self, in_channels: list[int], out_channels: int) -> None:
-        """`in_channels` are those of the levels that are taken up, in order."""
+    def __init__(self, in_channels: list[int], out_channels: int, inputs: int) -> None:
+        """`in_channels` are those of the levels that are taken up, in order; `inputs` maps become each."""
         super().__init__()
         self.resamplings = nn.ModuleList(
             nn.Identity() if channels == out_channels else Resample(channels, out_channels)
@@ -63,60 +71,66 @@ class Pass(nn.Module):
         block = sepconv_norm(out_channels, out_channels, 3, nn.SiLU(inplace=True))
         self.after_combines = nn.ModuleList([block] * len(in_channels))
         self.weights = nn.Parameter(torch.ones(LEVELS))
+        self._inputs = inputs
 
-    def shares(self, inputs: int) -> list[tuple[Tensor, ...]]:
-        """The shares of `inputs` maps in each level that takes up another; those of one level add up to 1."""
+    def joints(self) -> list[Joint]:
+        """One for each level that takes up another, in the order of the pass."""
+        return [
+            partial(_joint, resample, conv, shares)
+            for resample, conv, shares in zip(
+                self.resamplings, self.after_combines, self.shares(), strict=True
+            )
+        ]
+
+    def shares(self) -> list[tuple[Tensor, ...]]:
+        """The shares of the maps in each level that takes up another; those of one level add up to 1."""
         positive = F.relu(self.weights)
         normalised = positive / (positive.sum() + WEIGHT_EPSILON)
         # A level's begin at its number; of three, the last level lacks one.
-        windows = F.pad(normalised, (0, inputs - 2)).unfold(0, inputs, 1)  # (LEVELS - 1, inputs)
-        return [level.unbind() for level in windows / (windows.sum(dim=1, keepdim=True) + WEIGHT_EPSILON)]
+        windows = F.pad(normalised, (0, self._inputs - 2)).unfold(0, self._inputs, 1)
+        windows = windows / (windows.sum(dim=1, keepdim=True) + WEIGHT_EPSILON)
+        return [window[: LEVELS - number].unbind() for number, window in enumerate(windows)]
 
 
-class TopDown(Pass):
-    """From P7 to P3: each level takes up the coarser one."""
-
-    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
-        """[P3, ..., P7] to [P3, ..., P7], all with the pass's channels; P7 stays as it is."""
-        fused = [pyramid[-1]]
-        for level, resample, conv, (of_coarser, of_level) in zip(
-            pyramid[-2::-1], self.resamplings, self.after_combines, self.shares(2), strict=True
-        ):
-            joint = of_level * resample(level)
-            joint += F.interpolate(of_coarser * fused[-1], scale_factor=2.0, mode="nearest")
-            fused.append(conv(joint))
-        return fused[::-1]
-
-
-class BottomUp(Pass):
-    """From P3 to P7: each level takes up the finer one, its own input and its top-down form."""
-
-    def forward(self, pyramid: list[Tensor], top_down: list[Tensor]) -> list[Tensor]:
-        """[P3, ..., P7] of the layer's input and of the top-down pass to [P3, ..., P7]."""
-        fused = [top_down[0]]
-        for i, (resample, conv, (of_finer, of_level, of_top_down)) in enumerate(
-            zip(self.resamplings, self.after_combines, self.shares(3), strict=True), start=1
-        ):
-            joint = of_finer * _halve(fused[-1])
-            joint += of_level * resample(pyramid[i])
-            if i + 1 < LEVELS:  # P7 has no top-down form of its own
-                joint += of_top_down * top_down[i]
-            fused.append(conv(joint))
-        return fused
+def _joint(
+    resample: nn.Module,
+    conv: nn.Module,
+    shares: tuple[Tensor, ...],
+    before: Tensor,
+    level: Tensor,
+    *more: Tensor,
+) -> Tensor:
+    joint = shares[0] * before
+    for share, other in zip(shares[1:], (resample(level), *more), strict=True):
+        joint += share * other
+    y: Tensor = conv(joint)
+    return y
 
 
 class BiFPN(nn.Module):
-    """A top-down and a bottom-up pass."""
+    """A top-down pass, in which each level takes up the coarser one, and a bottom-up one.
+
+    In the latter each level takes up the finer one, its own input and its top-down form.
+    """
 
     def __init__(self, in_channels: list[int], out_channels: int) -> None:
         """`in_channels` are those of P3 to P7."""
         super().__init__()
-        self.top_down_fpn = TopDown(in_channels[-2::-1], out_channels)
-        self.bottom_up_fpn = BottomUp(in_channels[1:], out_channels)
+        self.top_down_fpn = Pass(in_channels[-2::-1], out_channels, inputs=2)
+        self.bottom_up_fpn = Pass(in_channels[1:], out_channels, inputs=3)
 
     def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
-        fused: list[Tensor] = self.bottom_up_fpn(pyramid, self.top_down_fpn(pyramid))
-        return fused
+        """[P3, ..., P7] to [P3, ..., P7], all as wide as P7, which the top-down pass leaves as it is."""
+        down = [pyramid[-1]]
+        for level, joint in zip(pyramid[-2::-1], self.top_down_fpn.joints(), strict=True):
+            down.append(joint(_double(down[-1]), level))
+        top_down = down[::-1]
+        up = [top_down[0]]
+        # P7 has no top-down form of its own.
+        middle = [*((form,) for form in top_down[1:-1]), ()]
+        for level, form, joint in zip(pyramid[1:], middle, self.bottom_up_fpn.joints(), strict=True):
+            up.append(joint(_halve(up[-1]), level, *form))
+        return up
 
 
 class FeaturePyramid(nn.Module):
@@ -182,6 +196,10 @@ class PanopticBiFPNPR(PanopticNetwork):
 
 def _halve(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, 2, padding=1)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def _upsampling(in_channels: int, out_channels: int) -> nn.Sequential:

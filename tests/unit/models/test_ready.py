@@ -13,6 +13,7 @@ from emserve.cards import Catalogue
 from workers.models.fold import fold
 from workers.models.packed import PackedConv, PackedPool, ShiftedSum, can_pack
 from workers.models.panoptic import PanopticNetwork
+from workers.models.panoptic_bifpn import Pass
 from workers.models.ready import make_ready
 from workers.models.registry import build
 from workers.models.shelf import Shelf
@@ -35,6 +36,8 @@ def small(architecture: str) -> PanopticNetwork:
     for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.weight.data.uniform_(0.5, 1.5)
         norm.bias.data.uniform_(-0.2, 0.2)
+    for each in (module for module in network.modules() if isinstance(module, Pass)):
+        each.weights.data.uniform_(-0.5, 1.0)  # what is below 0 counts as 0
     return fold(network)
 
 
@@ -57,6 +60,17 @@ def test_fp32_differs_from_the_plain_network_by_rounding_only(
     # Of two points that are equally uncertain up to rounding, either may be refined.
     difference = (ready.render(found) - plain.render(expected)).abs()
     assert (difference > 1e-4).float().mean() <= 1e-3
+
+
+@torch.inference_mode()
+def test_a_pyramid_whose_weights_all_count_as_nothing_differs_by_rounding_only() -> None:
+    plain, ready = small("panoptic_bifpn_pr"), small("panoptic_bifpn_pr")
+    for network in (plain, ready):
+        for each in (module for module in network.modules() if isinstance(module, Pass)):
+            each.weights.fill_(-1)
+    image = images(1, 1, 128, 128)
+    expected, found = plain(image), make_ready(ready)(image)
+    assert (found.ctr_hmp - expected.ctr_hmp).abs().max() <= 1e-4 * expected.ctr_hmp.std()
 
 
 @pytest.mark.parametrize("architecture", _SMALL)
