@@ -80,6 +80,8 @@ STARTERS = {
             defaults={"confidence_thr": 0.6, "min_distance_object_centers": 5, "min_size": 500},
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
             "takes round, dark mitochondria for droplets.",
+            # Most droplets are seen in a few slices only.
+            stack_defaults={"min_size": 1000, "min_extent": 2},
         ),
     )
 }
