@@ -20,6 +20,8 @@ from workers.inference.rows import ArrayRows, Workspace
 from workers.inference.tiling import Cut
 from workers.models.weights import load_card
 
+_SIDE = 768  # of phantoms, which several tests share
+
 
 @pytest.fixture(scope="module")
 def starter() -> tuple[ModelCard, Engine]:
@@ -85,20 +87,23 @@ def test_an_object_across_a_tiles_border_is_one_object(
 ) -> None:
     across: list[bool] = []  # whether an object has its like in the tiled map
     within: list[bool] = []
-    for seed in (6, 7, 8, 9):
-        image = phantom(seed, side=768).image
+    for image in _phantoms():
         whole, objects = _segmented(image, starter, workspace, {**params, "tile_size": 0})
         tiled, _ = _segmented(image, starter, workspace, params)
         overlaps = find_overlaps(tiled, whole)
         agreement = np.zeros(len(objects["label"]))  # of each object with the one that is most like it
         np.maximum.at(agreement, overlaps.true, overlaps.iou)
-        is_across = _across(objects, _borders(768, params))
+        is_across = _across(objects, _borders(_SIDE, params))
         for part, which in ((across, is_across), (within, ~is_across)):
             part.extend(agreement[which] >= 0.5)
     assert len(across) >= 50
     assert np.mean(across) >= 0.95
     # The network sees less context in a tile, which costs an object here and there; borders cost none.
     assert np.mean(across) >= np.mean(within) - 0.02
+
+
+def _phantoms() -> list[NDArray[Any]]:
+    return [phantom(seed, side=_SIDE).image for seed in (6, 7, 8, 9)]
 
 
 def _segmented(
@@ -114,8 +119,7 @@ def wholes(
 ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Images, and what becomes of them without tiles."""
     folder = tmp_path_factory.mktemp("wholes")
-    images = [phantom(seed, side=768).image for seed in range(1, 5)]
-    return [(image, _labels(image, 0, starter, folder)) for image in images]
+    return [(image, _labels(image, 0, starter, folder)) for image in _phantoms()]
 
 
 @pytest.mark.parametrize(("tile", "least"), [(512, 0.99), (576, 0.995), (640, 0.995)])
