@@ -31,7 +31,7 @@ _TINY = Plan(
     agreement_images=1,
     stack_slices=(10,),
     stack_side=64,
-    beyond=((10, 64),),
+    beyond=((10, 512),),
     matched_objects=(9,),
     consensus=((24, 6),),
 )
