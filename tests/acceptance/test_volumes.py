@@ -192,8 +192,8 @@ def test_pages_without_names_are_slices_and_that_is_said(http: httpx.Client, gre
     [
         ("mitonet", 6, (250, 2), {"min_size": 250, "min_extent": 2}),
         ("nucleonet", 6, (10_000, 5), {"min_size": 10_000}),
-        ("dropnet", 6, (500, 5), {}),
-        ("dropnet", 3, (500, 3), {}),
+        ("nucleonet", 3, (10_000, 3), {"min_size": 10_000}),
+        ("dropnet", 6, (1000, 2), {"min_size": 1000, "min_extent": 2}),
     ],
 )
 def test_a_stack_drops_what_its_model_calls_small(
