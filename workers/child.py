@@ -32,8 +32,8 @@ def main() -> None:
     sweep(settings.scratch_dir)
     bench = open_bench(settings, device)
     connection: Connection[bytes, bytes] = Connection(descriptor)
-    send(connection, Ready(device=device, residents=bench.shelf.residents()))
     try:
+        send(connection, Ready(device=device, residents=bench.shelf.residents()))
         while True:
             assignment = receive(connection)
             if isinstance(assignment, Assignment):

@@ -78,9 +78,13 @@ class Household:
         self._keepers["api"] = Keeper(lambda: RunningPart(part, self._lifeline))
 
     def find_devices(self) -> list[str]:
-        """The devices to use; those of the machine are found by a process that has torch."""
-        if self._settings.device != "auto":
-            return [self._settings.device]
+        """The devices to use; those of the machine are found by a process that has torch.
+
+        Raises StartFailed where the one that was asked for is not there.
+        """
+        wanted = self._settings.device
+        if wanted == "cpu":
+            return [wanted]
         finder = Part("devices", (sys.executable, "-m", "workers.devices"), self._settings.environment())
         process = subprocess.Popen(
             finder.leashed(self._lifeline).command,
@@ -97,7 +101,12 @@ class Household:
             return []
         if process.returncode != 0:
             raise StartFailed(_no_devices(complaint.decode(errors="replace")))
-        return [str(name) for name in json.loads(output)]
+        found = [str(name) for name in json.loads(output)]
+        if wanted == "auto":
+            return found
+        if wanted not in found:
+            raise StartFailed(_no_such_device(wanted, found))
+        return [wanted]
 
     def start_workers(self, devices: list[str]) -> None:
         """Starts the workers of each device; the cores are divided among them."""
@@ -193,6 +202,15 @@ def _hopeless(death: Death) -> str:
     text = f"{death.name} {death.ending}, {death.count} times in a row."
     return (
         f"{text} The end of its log:\n{death.last_words}" if death.last_words else f"{text} Its log is above."
+    )
+
+
+def _no_such_device(wanted: str, found: list[str]) -> str:
+    gpus = [name for name in found if name != "cpu"]
+    there = f"torch finds {', '.join(gpus)}" if gpus else "torch finds no CUDA device"
+    return (
+        f"The device {wanted} (--device, EMSERVE_DEVICE) is not on this machine: {there}. "
+        f"Give {' or '.join([*gpus, 'cpu'])}, or auto, which takes what there is."
     )
 
 

@@ -61,6 +61,7 @@ def up(  # the parameters are the command's options
         }
     )
     option.refuse_exposure(settings)
+    option.refuse_unknown_models(settings)
     _run_service(_outline(settings, log_dir))
 
 
@@ -89,6 +90,7 @@ def worker(
     )
     if settings.workers == 0:
         raise typer.BadParameter("--workers 0 leaves nothing to run; give at least 1.")
+    option.refuse_unknown_models(settings)
     _run_workers(_outline(settings, log_dir))
 
 
@@ -192,10 +194,10 @@ def _open_workers(house: Household, settings: Settings, probe: Probe, steps: Ste
 
 
 def _start_workers(house: Household, settings: Settings, steps: Steps) -> list[str]:
-    if settings.device == "auto":
+    if settings.device != "cpu":
         steps.begin("Looking for devices")
     devices = house.find_devices()
-    if settings.device == "auto" and devices:
+    if settings.device != "cpu" and devices:
         steps.done(", ".join(devices))
     if devices:
         steps.begin(f"Warming {count(len(devices) * settings.workers, 'worker')} on {', '.join(devices)}")

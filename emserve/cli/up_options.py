@@ -1,15 +1,21 @@
 """Options of `emserve up` and `emserve worker`; each overrides the EMSERVE_ variable of the same name."""
 
+import json
+import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
+from rich.text import Text
 
+from emserve.cards import Catalogue
+from emserve.cli.consoles import stderr
 from emserve.cli.listener import is_loopback
+from emserve.errors import ModelMissing, UnknownModel
 from emserve.settings import Settings
 
 # None means "not given": the environment, then the default of Settings decide.
@@ -51,8 +57,7 @@ def settings_of(given: Given) -> Settings:
         raise typer.BadParameter(_explain(first, given)) from error
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
-        where = f"EMSERVE_{field[1].upper()}" if field else str(error)
-        raise typer.BadParameter(f"{where} cannot be read. Lists and maps are given as JSON.") from error
+        raise typer.BadParameter(_no_json(field[1]) if field else str(error)) from error
 
 
 def _chosen(given: Given) -> dict[str, Any]:  # each setting has a type of its own
@@ -71,6 +76,31 @@ def _explain(error: ErrorDetails, given: Given) -> str:
     is_secret = SecretStr in get_args(about.annotation)
     value = "what it is" if is_secret else repr(error["input"])
     return f"{where} cannot be {value}: {error['msg']}. {remedy}. It means: {about.description or ''}"
+
+
+def _no_json(field: str) -> str:
+    """Of a list or a map that cannot be read: what it was, and what it might have been meant to be."""
+    variable = f"EMSERVE_{field.upper()}"
+    value = os.environ.get(variable, "")
+    if get_origin(Settings.model_fields[field].annotation) is list:
+        meant = json.dumps([each.strip(" \"'[]") for each in value.split(",")])
+    else:
+        meant = '{"mitonet": "starter"}'
+    return f"{variable} cannot be {value!r}: lists and maps are given as JSON, such as {variable}='{meant}'."
+
+
+def refuse_unknown_models(settings: Settings) -> None:
+    """Pinned and warm models have to be known; one that is not installed may still come."""
+    catalogue = Catalogue(settings.models, settings.model_pin)
+    pinned = [f"{name}@{version}" for name, version in settings.model_pin.items()]
+    for variable, references in ("EMSERVE_MODEL_PIN", pinned), ("EMSERVE_WARM_MODELS", settings.warm_models):
+        for reference in references:
+            try:
+                catalogue.runnable(reference)
+            except UnknownModel as error:
+                raise typer.BadParameter(f"{variable} names {reference}. {error}") from error
+            except ModelMissing as error:
+                stderr().print(Text(f"{variable} names {reference}. {error}", "yellow"), soft_wrap=True)
 
 
 def refuse_exposure(settings: Settings) -> None:

@@ -90,6 +90,59 @@ def test_a_broken_option_is_named(tmp_path: Path, options: tuple[str, ...], name
 def test_a_broken_variable_is_named(tmp_path: Path, name: str, value: str) -> None:
     said = _misused("up", "--data-dir", str(tmp_path), **{name: value})
     assert name in said
+    assert value in said
+
+
+def test_a_list_that_is_no_json_is_shown_as_it_should_have_been(tmp_path: Path) -> None:
+    said = _misused("up", "--data-dir", str(tmp_path), EMSERVE_WARM_MODELS="mitonet, nucleonet")
+    assert """EMSERVE_WARM_MODELS='["mitonet", "nucleonet"]'""" in said
+
+
+@pytest.mark.parametrize("command_name", ["up", "worker"])
+@pytest.mark.parametrize(
+    ("name", "value", "model"),
+    [
+        ("EMSERVE_WARM_MODELS", '["mitonet", "ribonet"]', "ribonet"),
+        ("EMSERVE_MODEL_PIN", '{"mitonet": "77"}', "mitonet@77"),
+    ],
+)
+def test_a_model_that_nobody_knows_is_named(
+    tmp_path: Path, command_name: str, name: str, value: str, model: str
+) -> None:
+    said = _misused(command_name, "--data-dir", str(tmp_path), **{name: value})
+    assert f"{name} names {model}" in said
+    assert "mitonet@starter" in said
+
+
+def test_a_pinned_model_that_is_not_installed_yet_is_told_of_and_stops_nothing(tmp_path: Path) -> None:
+    # The command goes on to what stops it here: a broker that is not there.
+    code, said = _up(
+        "worker",
+        "--data-dir",
+        str(tmp_path),
+        "--redis",
+        "redis://127.0.0.1:1/0",
+        EMSERVE_MODEL_PIN='{"mitonet": "1"}',
+    )
+    assert code == 1
+    assert "EMSERVE_MODEL_PIN names mitonet@1" in said
+    assert "emserve models pull" in said
+    assert "does not answer" in said
+
+
+@pytest.mark.parametrize("command_name", ["up", "worker"])
+def test_a_device_that_is_not_there_is_refused_before_a_job_can_fail_on_it(
+    service: RunningService, tmp_path: Path, command_name: str
+) -> None:
+    place = ("--port", "0", "--data-dir", str(tmp_path))
+    if command_name == "worker":
+        place = ("--redis", f"unix://{service.data_dir}/broker/valkey.sock", "--data-dir", str(tmp_path))
+    code, said = _up(command_name, *place, "--device", "cuda:97")
+    assert code == 1
+    assert "The device cuda:97 (--device, EMSERVE_DEVICE) is not on this machine" in said
+    assert "or cpu, or auto" in said or "Give cpu, or auto" in said
+    assert "ready" not in said.split("is not on this machine")[0].lower()
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - to be refused
