@@ -151,7 +151,7 @@ class JobBook:
             update={
                 "warnings": [*record.warnings, *end.warnings],
                 "result": end.result,
-                "error": end.error,
+                "error": end.error and end.error.model_copy(update={"request_id": record.request_id}),
                 "started_at": end.started_at,
                 "finished_at": end.finished_at,
                 "expires_at": end.finished_at + self.keep if self.keep else None,

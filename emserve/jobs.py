@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from emserve.cards import ModelCard
 from emserve.errors import EmserveError, ErrorKind
 from emserve.params import Parameters
+from emserve.wording import said_as
 
 SCHEMA_VERSION = 1
 MAX_ATTEMPTS = 3
@@ -17,8 +18,12 @@ PROBLEM_PREFIX = "urn:emserve:problem:"
 
 Tags = Annotated[
     dict[
-        Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^:\s]+$")],
-        Annotated[str, Field(max_length=256)],
+        Annotated[
+            str,
+            Field(min_length=1, max_length=64, pattern=r"^[^:\s]+$"),
+            said_as("a tag's key has 1 to 64 characters, none of them a colon or a blank"),
+        ],
+        Annotated[str, Field(max_length=256), said_as("a tag's value is a text of at most 256 characters")],
     ],
     Field(max_length=32),
 ]

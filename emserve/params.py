@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from emserve.wording import said_as
+
 
 def _no_truth_value(value: object) -> object:
     if isinstance(value, bool):  # Python, unlike JSON, takes true for 1
@@ -16,18 +18,33 @@ def _no_truth_value(value: object) -> object:
 
 
 Downsampling = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], BeforeValidator(_no_truth_value)]
-AxisOrder = Annotated[str, Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"])]
+AxisOrder = Annotated[
+    str,
+    Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"]),
+    said_as(
+        "one letter for each axis is expected, of Y, X, Z (slices), C (channels), S (samples) and T (times), "
+        "two to five in all, such as ZYX"
+    ),
+]
 Nanometres = Annotated[float, Field(ge=1e-3, le=1e6)]
-PixelSize = Annotated[list[Nanometres], Field(min_length=2, max_length=3)]
+PixelSize = Annotated[
+    list[Nanometres],
+    Field(min_length=2, max_length=3),
+    said_as(
+        "a list of numbers from 0.001 to 1000000 is expected: two, height and width of a pixel, such as "
+        "[5, 5], or three of a volume, the distance of slices before them, such as [30, 5, 5]"
+    ),
+]
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] >= bounds[1]:
-        raise ValueError(f"the first value must be below the second; given {bounds[0]:g} and {bounds[1]:g}")
+        raise ValueError("the second value must be above the first")
     return bounds
 
 
 GreyRange = Annotated[tuple[float, float], AfterValidator(_ascending), Field(examples=[[0, 4095]])]
+TileSide = Annotated[int, Field(ge=256, le=16384)]
 
 
 class Parameters(BaseModel):
@@ -35,7 +52,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    downsampling: Downsampling | Literal["auto"] = 1
+    downsampling: Annotated[
+        Downsampling | Literal["auto"], said_as("1, 2, 4, 8, 16, 32, 64 or auto is expected")
+    ] = 1
     """Inference runs at 1/n of the image's resolution, the labels come out at full resolution.
     `auto` takes the power of two that brings the image's pixel size nearest to the size the model's
     weights are at home with."""
@@ -66,7 +85,9 @@ class Parameters(BaseModel):
     """Drop objects whose bounding box has a side shorter than this, in pixels or voxels. Where nothing is
     said: 0 for images and with `mode` slices, 5 for other volumes."""
 
-    tile_size: Literal["auto", 0] | Annotated[int, Field(ge=256, le=16384)] = "auto"
+    tile_size: Annotated[Literal["auto", 0] | TileSide, said_as("auto, 0, or 256 to 16384 is expected")] = (
+        "auto"
+    )
     """Side of the tiles that a large image is inferred in, in pixels of the image at the resolution of the
     inference; tiles overlap and are blended. `auto` cuts what is larger than 2048, 0 never cuts."""
 
@@ -106,7 +127,12 @@ class Parameters(BaseModel):
     time: Annotated[int, Field(ge=0)] | None = None
     """Which time of a file with several is the grey image or volume, from 0."""
 
-    intensity_range: Literal["dtype", "percentile"] | GreyRange = "dtype"
+    intensity_range: Annotated[
+        Literal["dtype", "percentile"] | GreyRange,
+        said_as(
+            "dtype, percentile, or two numbers, the second above the first, such as [0, 4095], is expected"
+        ),
+    ] = "dtype"
     """Grey values that become 0 and 1 before the model's normalisation: the data type's range, the image's
     1st and 99th percentiles, or two given values."""
 

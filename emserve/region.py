@@ -41,19 +41,26 @@ class Region(Frozen):
             raise _fault("z", "`z`, `z0` and `z1` are for volumes, and this is the label map of an image.")
         if self.z is not None and not self.z0 is self.z1 is None:
             raise _fault("z", "`z` is one slice, `z0` and `z1` are several: give one or the other.")
-        bounds = {"y": (self.y0, self.y1), "x": (self.x0, self.x1)}
-        if not is_image:
-            one = self.z is not None
-            bounds = {"z": (self.z, (self.z or 0) + 1) if one else (self.z0, self.z1), **bounds}
-        sides = zip(bounds.items(), shape, strict=True)
-        return tuple(_bounds(axis, *given, side) for (axis, given), side in sides)
+        height, width = shape[-2:]
+        plane = _bounds("y", self.y0, self.y1, height), _bounds("x", self.x0, self.x1, width)
+        if is_image:
+            return plane
+        slices = _bounds("z", self.z0, self.z1, shape[0]) if self.z is None else _slice(self.z, shape[0])
+        return slices, *plane
+
+
+def _slice(z: int, slices: int) -> tuple[int, int]:
+    if not 0 <= z < slices:
+        raise _fault("z", f"The label map has slices 0 to {slices - 1}, and slice {z} was asked for.")
+    return z, z + 1
 
 
 def _bounds(axis: str, begin: int | None, end: int | None, side: int) -> tuple[int, int]:
     first, last = begin or 0, side if end is None else end
     if not 0 <= first < last <= side:
+        at_fault = "1" if end is not None and 0 <= first < side else "0"
         raise _fault(
-            f"{axis}0",
+            f"{axis}{at_fault}",
             f"The label map has {side} along {axis}, and {first} to {last} was asked for: begin at 0 or "
             f"more, end at {side} or less, and after the beginning.",
         )

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emserve.errors import EmserveError, ErrorKind, FieldError, InvalidRequest, ResultNotReady
 from emserve.jobs import PROBLEM_PREFIX, Problem
+from emserve.wording import words_of
 from service.files import RangeNotSatisfiable
 
 log = logging.getLogger(__name__)
@@ -152,9 +153,9 @@ def _on_unexpected(request: Request, error: Exception) -> Response:
 def _fault(error: ErrorDetails | Mapping[str, Any], location: Sequence[str | int]) -> FieldError:
     # Beyond the value's own name, text in a location names a branch of a type, which no document has.
     place = [*location[:2], *(step for step in location[2:] if isinstance(step, int))]
-    message = str(error["msg"])
+    message = words_of(error)
     given = error.get("input")
-    shown = f"; given: {given!r:.80}" if isinstance(given, str | int | float | bool) else ""
+    shown = f"; given: {given!r:.80}" if isinstance(given, str | int | float | bool | list) else ""
     return FieldError.at(place, message + shown)
 
 

@@ -106,7 +106,7 @@ def _class_id(end: JobEnd, wanted: str) -> int:
             return class_id
     known = ", ".join(classes.values()) or "none"
     detail = f"The model of this job has no class {wanted!r:.80}. Its classes: {known}."
-    raise InvalidRequest(detail, errors=[FieldError("/class", detail)])
+    raise InvalidRequest(detail, errors=[FieldError("/query/class", detail)])
 
 
 def _find_or_render(resources: Resources, call: Render) -> RenderedFile:

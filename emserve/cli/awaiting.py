@@ -14,6 +14,12 @@ from emserve.client.client import Client
 from emserve.jobs import Job
 
 
+def show_warnings(job: Job, image: str) -> None:
+    """What the service warned of when it accepted the job of `image`, on stderr."""
+    for warning in job.warnings:
+        stderr().print(Text(f"{image}: {warning.detail}", "yellow"), soft_wrap=True)
+
+
 def watch(client: Client, job: Job) -> Job:
     """The job once it has ended, its progress shown on stderr until then."""
     if job.status.ended:

@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from emserve.cli.consoles import stderr
+from emserve.cli.programs import OptionRefused
 from emserve.client.errors import BadAddress, ClientError, InvalidParameters, UnknownFormat
 from emserve.errors import EmserveError
 
@@ -15,7 +16,7 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130  # what shells say of SIGINT
 
-_USAGE_ERRORS = (BadAddress, InvalidParameters, UnknownFormat)
+_USAGE_ERRORS = (BadAddress, InvalidParameters, OptionRefused, UnknownFormat)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

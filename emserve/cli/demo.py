@@ -8,21 +8,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from emserve.cli.awaiting import leaving_jobs, watch
+from emserve.cli.awaiting import leaving_jobs, show_warnings, watch
 from emserve.cli.client_options import Url
 from emserve.cli.consoles import stderr, stdout
 from emserve.cli.evaluate import compare
 from emserve.cli.objects_table import objects_table
-from emserve.cli.programs import run_program
+from emserve.cli.phantoms import LARGEST_SIDE, SMALLEST_SIDE, drawn_class, first_seed, make_phantom
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
 from emserve.client.model_info import ModelInfo
 from emserve.client.stories import require_success
 from emserve.jobs import Job
 from emserve.scores import Scores
-
-_MAKE_SECONDS = 600.0
-_MITOCHONDRIA = "mito"
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,13 @@ def demo(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the image and its results.")] = Path(
         "demo"
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another image.")] = 43,
-    size: Annotated[int, typer.Option(min=64, help="Pixels a side.")] = 512,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Another seed makes another image. [default: one that shows what the model finds]"
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=SMALLEST_SIDE, max=LARGEST_SIDE, help="Pixels a side.")] = 512,
     model: Annotated[
         str, typer.Option(help="NAME or NAME@VERSION; `emserve models` lists them.")
     ] = "mitonet",
@@ -69,9 +71,10 @@ def demo(
     """
     files = DemoFiles(out)
     with Client(url) as client:
-        class_name = _class_name(client.models(), model)  # asked before anything is made
+        structure = _structure(client.models(), model)  # asked before anything is made
+        seed = first_seed(structure) if seed is None else seed
         stderr().print(Text(f"Making an image of {size} x {size} pixels (seed {seed})", "dim"))
-        _make_phantom(files, class_name, seed, size)
+        make_phantom(files.image, files.truth, structure, seed, size)
         job = _segment(client, files.image, model)
         client.save(job.id, "labels", files.labels)
         client.save(job.id, "objects", files.objects)
@@ -84,24 +87,17 @@ def demo(
     _show_files(console, files, job)
 
 
-def _class_name(models: list[ModelInfo], model: str) -> str:
-    """What the model segments; a model that the service does not know it will refuse itself."""
-    names = [info.class_names for info in models if model in {info.id, info.name}]
-    return next(iter(names[0].values()), _MITOCHONDRIA) if names else _MITOCHONDRIA
-
-
-def _make_phantom(files: DemoFiles, class_name: str, seed: int, size: int) -> None:
-    files.folder.mkdir(parents=True, exist_ok=True)
-    kind = ["--structure", class_name]
-    places = ["--out", str(files.image), "--truth", str(files.truth)]
-    sizes = ["--seed", str(seed), "--size", str(size)]
-    run_program("training.phantoms", *places, *kind, *sizes, extra="worker", seconds=_MAKE_SECONDS)
+def _structure(models: list[ModelInfo], model: str) -> str:
+    """What the image is to show; a model that the service does not know it will refuse itself."""
+    classes = [list(info.class_names.values()) for info in models if model in {info.id, info.name}]
+    return drawn_class(classes[0] if classes else [])
 
 
 def _segment(client: Client, image: Path, model: str) -> Job:
     """The succeeded job. Raises JobFailed or JobCancelled."""
     with upload_progress(stderr(), image.name) as on_bytes:
         job = client.submit(image, model, tags={"made-by": "emserve-demo"}, on_bytes=on_bytes)
+    show_warnings(job, image.name)
     with leaving_jobs(client, [job]):
         ended = watch(client, job)
     require_success(ended)
@@ -109,11 +105,12 @@ def _segment(client: Client, image: Path, model: str) -> Job:
 
 
 def _show_score(console: Console, score: Scores) -> None:
+    found = "1 object" if score.predicted == 1 else f"{score.predicted} objects"
     text = Text.assemble(
         "\n",
         (f"F1 {score.f1_50:.2f}", "bold"),
         f" at IoU 0.5: precision {score.precision_50:.2f}, recall {score.recall_50:.2f}; "
-        f"{score.predicted} objects found, {score.true} there.",
+        f"{found} found, {score.true} there.",
     )
     console.print(text, soft_wrap=True)
 

@@ -10,6 +10,7 @@ from emserve.client.errors import InvalidParameters
 from emserve.client.submission import make_parameters
 from emserve.jobs import Tags
 from emserve.params import Parameters
+from emserve.wording import words_of
 
 _TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
 
@@ -33,7 +34,7 @@ def parse_tags(pairs: Sequence[str]) -> dict[str, str]:
         return _TAGS.validate_python(tags)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise typer.BadParameter(f"--tag {first['input']!r:.80}: {first['msg']}.") from error
+        raise typer.BadParameter(f"--tag {first['input']!r:.80}: {words_of(first)}.") from error
 
 
 def _split(option: str, pair: str) -> tuple[str, str]:

@@ -15,11 +15,15 @@ class InputRefused(ClientError):
     """A program cannot use the files that it was given; `str` is its reason."""
 
 
+class OptionRefused(ClientError):
+    """A program cannot do what an option asks of the files that it was given; `str` is its reason."""
+
+
 def run_program(module: str, *arguments: str, extra: str, seconds: float | None = None) -> str:
     """Output of `python -m module`, which comes with `emserve[extra]`.
 
-    Raises InputRefused where it ended with EX_DATAERR; ProgramFailed, with its last words, where it failed
-    otherwise, or ran longer than `seconds`."""
+    Raises InputRefused where it ended with EX_DATAERR, OptionRefused where with EX_USAGE; ProgramFailed, with
+    its last words, where it failed otherwise, or ran longer than `seconds`."""
     command = [sys.executable, "-m", module, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
@@ -30,6 +34,8 @@ def run_program(module: str, *arguments: str, extra: str, seconds: float | None 
     last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
     if done.returncode == os.EX_DATAERR:
         raise InputRefused(last)
+    if done.returncode == os.EX_USAGE:
+        raise OptionRefused(last)
     raise ProgramFailed(
         f"{module}, which this command needs, failed: {last}. If a package is missing, "
         f"`pip install 'emserve[{extra}]'` brings it."

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from emserve.cli.awaiting import leaving_jobs, watch
+from emserve.cli.awaiting import leaving_jobs, show_warnings, watch
 from emserve.cli.client_options import AsJson, Url, url_hint
 from emserve.cli.complaints import FAILED, complain
 from emserve.cli.consoles import stderr, stdout
@@ -109,8 +109,7 @@ def _send(client: Client, image: Path, submission: Submission) -> Job | None:
         complain(f"{image}: {error}")
         return None
     console.print(Text(f"{image.name}: job {job.id}", "dim"), soft_wrap=True)
-    for warning in job.warnings:
-        console.print(Text(f"{image.name}: {warning.detail}", "yellow"), soft_wrap=True)
+    show_warnings(job, image.name)
     return job
 
 
@@ -128,7 +127,6 @@ def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
         found = "1 object" if ended.result.objects == 1 else f"{ended.result.objects} objects"
         stdout().print(Text(f"{ended.input.filename}: {ended.id} {ended.status}, {found}"), soft_wrap=True)
     for part, path in files.wanted():
-        path.parent.mkdir(parents=True, exist_ok=True)
         client.save(ended.id, part, path, only_class=files.class_of(part))
         stderr().print(Text(f"{part}: {path}", "dim"), soft_wrap=True)
     return True

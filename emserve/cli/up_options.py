@@ -17,6 +17,7 @@ from emserve.cli.consoles import stderr
 from emserve.cli.listener import is_loopback
 from emserve.errors import ModelMissing, UnknownModel
 from emserve.settings import Settings
+from emserve.wording import words_of
 
 # None means "not given": the environment, then the default of Settings decide.
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
@@ -75,7 +76,7 @@ def _explain(error: ErrorDetails, given: Given) -> str:
     about = Settings.model_fields[field]
     is_secret = SecretStr in get_args(about.annotation)
     value = "what it is" if is_secret else repr(error["input"])
-    return f"{where} cannot be {value}: {error['msg']}. {remedy}. It means: {about.description or ''}"
+    return f"{where} cannot be {value}: {words_of(error)}. {remedy}. It means: {about.description or ''}"
 
 
 def _no_json(field: str) -> str:

@@ -154,7 +154,8 @@ class AsyncClient:
 
         `part`: labels, objects, preview or provenance. `format`: as the service names them (ome-tiff, tiff,
         npy, png, zarr; csv, json); None goes by the extension of `path`, and raises UnknownFormat if that
-        tells none. `only_class`, the name or id of a class: labels or objects of that class alone.
+        tells none. `only_class`, the name or id of a class: labels or objects of that class alone. A folder
+        that is missing is made.
         """
         target = Path(path)
         wanted = Wanted(part, format or format_of(part, target), only_class)

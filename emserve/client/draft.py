@@ -9,7 +9,10 @@ from typing import IO
 
 @contextmanager
 def draft(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when the block ends well, and is removed otherwise."""
+    """A file beside `path` that takes its place when the block ends well, and is removed otherwise.
+
+    The folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with beside.open("xb") as file:

@@ -30,6 +30,7 @@ _PATHS: dict[Part, str] = {part: part for part in _FORMATS} | {"preview": "previ
 
 def format_of(part: Part, path: str | os.PathLike[str]) -> str | None:
     """The format that the extension of `path` means for `part`. Raises UnknownFormat."""
+    _require(part)
     name = PurePath(path).name
     for extension, chosen in _FORMATS[part].items():
         if name.lower().endswith(extension):
@@ -50,8 +51,7 @@ class Wanted:
     """Name or id of the class whose objects are wanted; None for all."""
 
     def __post_init__(self) -> None:
-        if self.part not in _PATHS:
-            raise UnknownFormat(f"There is no result {self.part!r}; a job has {', '.join(_PATHS)}.")
+        _require(self.part)
         if self.only_class is not None and self.part not in _BY_CLASS:
             raise UnknownFormat(f"The {self.part} is of all classes; only {' and '.join(_BY_CLASS)} are not.")
 
@@ -64,3 +64,8 @@ class Wanted:
         """The query of the result's URL."""
         values = {"format": self.format, "class": self.only_class}
         return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _require(part: str) -> None:
+    if part not in _FORMATS:
+        raise UnknownFormat(f"There is no result {part!r}; a job has {', '.join(_FORMATS)}.")

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from emserve.client.errors import InvalidParameters
 from emserve.params import Parameters
+from emserve.wording import words_of
 
 ParametersLike = Parameters | Mapping[str, object]
 
@@ -41,14 +43,11 @@ def make_parameters(given: ParametersLike | None) -> Parameters:
 
 
 def _explain(error: ValidationError) -> str:
-    faults: dict[str, list[str]] = {}
-    for each in error.errors(include_url=False):
-        name = str(each["loc"][0]) if each["loc"] else "params"
-        if each["type"] == "extra_forbidden":
-            message = f"there is no such parameter; there are {', '.join(Parameters.model_fields)}"
-        else:
-            message = each["msg"][:1].lower() + each["msg"][1:]
-            if name not in faults:  # of a union's branches, the first tells what was given
-                message += f", not {each['input']!r:.80}"
-        faults.setdefault(name, []).append(message)
-    return " ".join(f"{name}: {'; or '.join(messages)}." for name, messages in faults.items())
+    return " ".join(_told(each) for each in error.errors(include_url=False))
+
+
+def _told(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0]) if fault["loc"] else "params"
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: there is no such parameter; there are {', '.join(Parameters.model_fields)}."
+    return f"{name}: {words_of(fault)}, not {fault['input']!r:.80}."

@@ -72,6 +72,16 @@ class NotInstalled(UserError):
         )
 
 
+class ComesAlong(UserError):
+    """The model is a part of emserve."""
+
+    def __init__(self, card_id: str) -> None:
+        super().__init__(
+            f"{card_id} comes with emserve and is not in the model folder, so it cannot be removed. Its bare "
+            "name means a released model as soon as one is installed, or what EMSERVE_MODEL_PIN says."
+        )
+
+
 class NotPublished(UserError):
     """No publisher is known for what was asked for."""
 

@@ -49,4 +49,5 @@ def failed(http: httpx.Client) -> Json:
     """A job that failed: its image holds a NaN, which only the worker sees."""
     image = phantom(side=64).image.astype(np.float32)
     image[3, 5] = np.nan
-    return ended(http, accepted(post(http, tiff(image), params={"intensity_range": "percentile"})))
+    headers = {"X-Request-ID": "of-the-failed-one"}
+    return ended(http, accepted(post(http, tiff(image), headers, params={"intensity_range": "percentile"})))

@@ -26,6 +26,12 @@ def grey() -> NDArray[np.uint8]:
     return phantom(side=128).image
 
 
+def _png(image: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_an_empty_raw_body(http: httpx.Client) -> None:
     response = http.post("/v1/jobs", params={"model": "mitonet"})
     problem = refused(response, 422, "missing-image", "empty", "`image`")
@@ -68,6 +74,26 @@ def test_a_colour_image_without_a_channel(http: httpx.Client, grey: NDArray[np.u
     colour = tiff(np.stack([grey] * 3, axis=-1), photometric="rgb")
     problem = refused(post(http, colour), 422, "unsuitable-image", "3 channels", "channel")
     assert problem["errors"][0]["pointer"] == "/params/channel"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "grey with alpha"])
+def test_colours_are_never_offered_or_taken_as_pixels(
+    http: httpx.Client, grey: NDArray[np.uint8], kind: str
+) -> None:
+    if kind == "TIFF":
+        colour = tiff(np.dstack([grey] * 3), photometric="rgb")
+    else:
+        colour = _png(np.dstack([grey] * (2 if kind == "grey with alpha" else 3)))
+    problem = refused(post(http, colour), 422, "unsuitable-image", "channel", "convert the image to grey")
+    assert "axes" not in problem["detail"]
+    response = post(http, colour, params={"axes": "ZYX"})
+    problem = refused(response, 422, "invalid-request", "colours of a pixel", "ZYX", '"channel": 0')
+    assert problem["errors"][0]["pointer"] == "/params/axes"
+
+
+def test_channels_that_lie_apart_may_be_the_slices_of_a_volume(http: httpx.Client) -> None:
+    channels = tiff(np.zeros((5, 32, 32), np.uint8), metadata={"axes": "CYX"}, ome=True)
+    refused(post(http, channels), 422, "unsuitable-image", "5 channels", '"axes": "ZYX"')
 
 
 @pytest.mark.parametrize("channel", [3, 10**9])

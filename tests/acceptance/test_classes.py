@@ -124,7 +124,8 @@ def test_chunks_of_a_class_are_files_like_any_other(http: httpx.Client, job: Jso
 def test_a_class_that_is_none_is_refused(http: httpx.Client, job: Json) -> None:
     for part in ("labels", "objects"):
         answer = http.get(f"/v1/jobs/{job['id']}/{part}?class=nerve")
-        refused(answer, 422, "invalid-request", "'nerve'", "class-1, class-2, class-3")
+        problem = refused(answer, 422, "invalid-request", "'nerve'", "class-1, class-2, class-3")
+        assert problem["errors"][0]["pointer"] == "/query/class"
 
 
 def test_a_model_of_one_class_has_one_label_map(http: httpx.Client, finished: Json) -> None:

@@ -55,9 +55,16 @@ def test_regions_are_not_kept(service: RunningService, http: httpx.Client, finis
     assert not list((service.data_dir / "scratch").glob("part-*"))
 
 
-@pytest.mark.parametrize("query", ["y0=256", "y1=257", "x0=9&x1=9", "x0=9&x1=3", "x1=0"])
-def test_a_region_that_is_not_inside_is_refused(http: httpx.Client, finished: Json, query: str) -> None:
-    refused(http.get(f"/v1/jobs/{finished['id']}/labels?{query}"), 422, "invalid-request", "256")
+@pytest.mark.parametrize(
+    ("query", "at_fault"),
+    [("y0=256", "y0"), ("y1=257", "y1"), ("x0=9&x1=9", "x1"), ("x0=9&x1=3", "x1"), ("x1=0", "x1")],
+)
+def test_a_region_that_is_not_inside_is_refused(
+    http: httpx.Client, finished: Json, query: str, at_fault: str
+) -> None:
+    response = http.get(f"/v1/jobs/{finished['id']}/labels?{query}")
+    problem = refused(response, 422, "invalid-request", "256")
+    assert problem["errors"][0]["pointer"] == f"/query/{at_fault}"
 
 
 @pytest.mark.parametrize("query", ["y0=-1", "y0=a", "y0=1.5"])

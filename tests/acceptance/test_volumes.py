@@ -89,7 +89,7 @@ def test_regions_and_slices(http: httpx.Client, volume: Json) -> None:
     np.testing.assert_array_equal(
         labels_of(http, volume, z0=3, z1=9, y0=20, y1=99, x0=5), labels[3:9, 20:99, 5:]
     )
-    refused(http.get(f"/v1/jobs/{volume['id']}/labels?z=14"), 422, "invalid-request", "14 along z")
+    refused(http.get(f"/v1/jobs/{volume['id']}/labels?z=14"), 422, "invalid-request", "0 to 13", "slice 14")
     refused(http.get(f"/v1/jobs/{volume['id']}/labels?format=png"), 406, "not-acceptable", "?z=")
     png = http.get(f"/v1/jobs/{volume['id']}/labels?format=png&z=7")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png.content))), labels[7])

@@ -121,3 +121,42 @@ def test_the_test_brings_a_service_of_its_own(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_installed_cannot_be_tried(tmp_path: Path) -> None:
     refused(run("models", "test", "mitonet-mini", "--data-dir", tmp_path), "mitonet-mini@1 are not installed")
+
+
+def test_a_folder_that_is_named_wins_over_the_service_of_the_environment(
+    lab: RunningService, tmp_path: Path
+) -> None:
+    there = run("models", "list", "--json", EMSERVE_URL=lab.url)
+    here = run("models", "list", "--json", "--data-dir", tmp_path, EMSERVE_URL=lab.url)
+    states = [
+        {model["id"]: model["state"] for model in json.loads(done.stdout)}["mitonet@1"]
+        for done in (there, here)
+    ]
+    assert states[0] in {"available", "loaded"}
+    assert states[1] == "missing"
+    both = run("models", "show", "mitonet", "--data-dir", tmp_path, "--url", lab.url)
+    assert both.returncode == 2
+    assert "give one" in both.stderr
+
+
+@pytest.mark.parametrize("model", ["nucleonet", "dropnet"])
+def test_the_demo_of_each_model_shows_what_it_finds(lab: RunningService, tmp_path: Path, model: str) -> None:
+    done = run("demo", "--model", model, "--out", tmp_path, "--url", lab.url)
+    assert done.returncode == 0, done.stderr
+    assert "starter weights" in done.stderr
+    (score,) = [line for line in done.stdout.splitlines() if line.startswith("F1 ")]
+    assert float(score.split()[1]) > 0.5
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "phantom.tif",
+        "phantom.truth.tif",
+        "phantom.labels.ome.tif",
+        "phantom.objects.csv",
+        "phantom.preview.png",
+    }
+
+
+def test_a_demo_too_large_to_make_names_the_limit(tmp_path: Path) -> None:
+    done = run("demo", "--size", "100000", "--out", tmp_path / "demo")
+    assert done.returncode == 2
+    assert "8192" in done.stderr
+    assert not (tmp_path / "demo").exists()

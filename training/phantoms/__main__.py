@@ -59,4 +59,6 @@ def _write(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)  # other programs read what it says
+    app.command()(main)
+    app()

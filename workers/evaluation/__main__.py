@@ -1,6 +1,7 @@
 """Compares two label files and prints the scores as JSON: `python -m workers.evaluation PREDICTED TRUE`.
 
-Files that cannot be compared end it with EX_DATAERR and the reason on standard error.
+Files that cannot be compared end it with EX_DATAERR, a plane that is not there with EX_USAGE, and the reason
+on standard error.
 """
 
 import argparse
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from emserve.lineage import die_with_parent
 from emserve.scores import Scores
-from workers.evaluation.comparison import View, compare
+from workers.evaluation.comparison import compare
 from workers.evaluation.instances import Instances
 from workers.evaluation.outcomes import find_outcomes
 from workers.evaluation.overlaps import UnusableLabels
-from workers.evaluation.picture import background, draw, view_of, with_legend
+from workers.evaluation.picture import NoSuchPlane, background, draw, view_of, with_legend
 from workers.evaluation.stored_array import open_array
 from workers.evaluation.summary import summarise
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scores = evaluate_files(options)
     except UnusableLabels as error:
         _refuse(str(error))
+    except NoSuchPlane as error:
+        _refuse(str(error), os.EX_USAGE)
     except MemoryError:
         _refuse(
             "There is not enough memory: save the label maps as tiled TIFF or Zarr, which are read in parts."
@@ -67,17 +70,15 @@ def evaluate_files(options: argparse.Namespace) -> Scores:
     scores = summarise([overlaps])
     if view is not None and seen is not None:
         picture = draw(seen, overlaps, find_outcomes(overlaps), grey)
-        with_legend(picture, scores, _place(true.shape, view)).save(options.picture, format="PNG")
+        with_legend(picture, scores, view.z if len(true.shape) == 3 else None).save(
+            options.picture, format="PNG"
+        )
     return scores
 
 
-def _place(shape: tuple[int, ...], view: View) -> str:
-    return f", plane {view.z}" if len(shape) == 3 else ""
-
-
-def _refuse(reason: str) -> None:
+def _refuse(reason: str, code: int = os.EX_DATAERR) -> None:
     sys.stderr.write(reason + "\n")
-    sys.exit(os.EX_DATAERR)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,16 @@ _TRUE_OUTLINE_PX = 3
 _Numbers = NDArray[np.uint32]
 
 
+class NoSuchPlane(Exception):
+    """The plane that was asked for is not there."""
+
+
 def view_of(shape: tuple[int, ...], z: int | None) -> View:
-    """The view that a picture shows: plane `z`, or the middle one. Raises UnusableLabels."""
+    """The view that a picture shows: plane `z`, or the middle one. Raises NoSuchPlane."""
     planes = shape[0] if len(shape) == 3 else 1
     if z is not None and not 0 <= z < planes:
-        raise UnusableLabels(f"There is no plane {z}: the images have planes 0 to {planes - 1}.")
+        there = f"has planes 0 to {planes - 1}" if planes > 1 else "is one plane: leave --z away"
+        raise NoSuchPlane(f"There is no plane {z} (--z): what is compared {there}.")
     height, width = shape[-2:]
     longest = max(height, width)
     if longest <= _SMALL_SIDE:
@@ -53,7 +58,8 @@ def background(image: StoredArray, shape: tuple[int, ...], view: View) -> NDArra
     """What `view` shows of a grey image, from 0 to 1. Raises UnusableLabels."""
     if image.shape != shape:
         raise UnusableLabels(
-            f"{image.path} is an image of {shown(image.shape)} and the label maps are {shown(shape)}."
+            f"{image.path} is an image of {shown(image.shape)} and the label maps are {shown(shape)}: "
+            "give the image that was segmented."
         )
     if image.dtype.kind not in "biuf":
         raise UnusableLabels(f"{image.path} holds {image.dtype.name}: grey values are numbers.")
@@ -85,8 +91,8 @@ def draw(
     return Image.fromarray(np.rint(rgb * 255).astype(np.uint8))
 
 
-def with_legend(picture: Image.Image, scores: Scores, place: str) -> Image.Image:
-    """The picture above a legend with the numbers of objects; `place` says what is seen."""
+def with_legend(picture: Image.Image, scores: Scores, plane: int | None) -> Image.Image:
+    """The picture above a legend with the numbers of objects; `plane`: which one of a stack is seen."""
     width = max(picture.width, _LEGEND_WIDTH)
     page = Image.new("RGB", (width, picture.height + _LEGEND_HEIGHT), "white")
     page.paste(picture, (0, 0))
@@ -102,8 +108,11 @@ def with_legend(picture: Image.Image, scores: Scores, place: str) -> Image.Image
         x, y = 12 + number % 3 * 150, picture.height + 12 + number // 3 * 36
         pen.rectangle((x, y, x + 22, y + 22), fill=_COLOURS[outcome], outline="black")
         pen.text((x + 30, y), text, fill="black", font=font)
-    pen.text((462, picture.height + 12), "filled: predicted", fill="black", font=font)
-    pen.text((462, picture.height + 48), f"outlined: true{place}", fill="black", font=font)
+    lines = ["filled: predicted", "outlined: true"]
+    if plane is not None:
+        lines.append(f"plane {plane}, numbers of all")
+    for number, line in enumerate(lines):
+        pen.text((442, picture.height + 6 + number * 24), line, fill="black", font=font)
     return page
 
 

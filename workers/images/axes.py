@@ -5,7 +5,8 @@ from emserve.jobs import JobWarning
 
 PLANE = "YX"
 SLICES = "Z"
-CHANNELS = "CS"
+SAMPLES = "S"
+CHANNELS = "C" + SAMPLES
 TIMES = "T"
 _KNOWN = PLANE + SLICES + CHANNELS + TIMES
 _LETTERS = "Y and X for the plane, Z for slices, C for channels, T for times, such as ZYX or CZYX"
@@ -24,6 +25,8 @@ def choose_axes(found: str, shape: tuple[int, ...], given: str | None) -> tuple[
         axes = found.replace(found[unnamed[0]], SLICES)
     if not _fits(axes, shape):
         raise _misfit(found, shape, given)
+    if SAMPLES in found and axes[found.index(SAMPLES)] in PLANE:
+        raise _colours(found, shape, axes)
     if axes.find(SLICES) > min(axes.index("Y"), axes.index("X")):
         raise UnsuitableImage(
             f"The axes are {axes}: of a volume whole slices have to lie one after the other, so Z must come "
@@ -47,6 +50,18 @@ def _misfit(found: str, shape: tuple[int, ...], given: str | None) -> InvalidReq
         said = "".join(axis if axis in _KNOWN else "?" for axis in found)
         return UnsuitableImage(f"{detail} The file says {said}.", errors=errors)
     return InvalidRequest(f"{detail} Given: {given}.", errors=errors)
+
+
+def _colours(found: str, shape: tuple[int, ...], given: str) -> InvalidRequest:
+    """Of axes that take the colours of a pixel for pixels."""
+    at = found.index(SAMPLES)
+    shown = " x ".join(str(side) for side in shape)
+    detail = (
+        f"The image is an array of {shown} whose {shape[at]} values along axis {at + 1} are the colours of a "
+        f"pixel, and the axes {given} would make them its {given[at]}. Leave `axes` away and choose one "
+        '(`"params": {"channel": 0}`), or convert the image to grey.'
+    )
+    return InvalidRequest(detail, errors=[FieldError("/params/axes", detail)])
 
 
 def _assumption(planes: int) -> JobWarning:

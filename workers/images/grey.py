@@ -18,7 +18,7 @@ from emserve.errors import (
     VolumeTooLarge,
 )
 from emserve.jobs import ImageHeader, ImageSource, JobWarning
-from workers.images.axes import CHANNELS, PLANE, SLICES, TIMES, choose_axes
+from workers.images.axes import CHANNELS, PLANE, SAMPLES, SLICES, TIMES, choose_axes
 
 DTYPES = ("bool", "uint8", "uint16", "int16", "float32")
 
@@ -139,7 +139,9 @@ def _require_choice(sizes: dict[str, int], source: ImageSource) -> None:
         f"The image has {several} and a grey image or volume is needed: say which one it is "
         f'(`"params": {json.dumps(dict.fromkeys(open_, 0))}`)'
     )
-    if SLICES not in sizes:
+    if SAMPLES in sizes:
+        detail += ", or convert the image to grey"
+    if len(sizes) == len(PLANE) + 1 and next(iter(sizes)) not in PLANE:
         detail += ' or, if these are the slices of a volume, name the axes (`"params": {"axes": "ZYX"}`)'
     detail += "."
     raise UnsuitableImage(detail, errors=[FieldError(f"/params/{name}", detail) for name in open_])
@@ -149,7 +151,8 @@ def _place(sizes: dict[str, int], axes: str, name: str, given: int | None) -> di
     """The place on each of `axes` that the parameter `name` chooses; the first where there is but one."""
     count = _count(sizes, axes)
     if given is not None and given >= count:
-        detail = f"`{name}` is {given}, and the image has {count}: choose 0 to {count - 1}."
+        remedy = f"choose 0 to {count - 1}" if count > 1 else "leave it away"
+        detail = f"`{name}` is {given}, and the image has {count}: {remedy}."
         raise InvalidRequest(detail, errors=[FieldError(f"/params/{name}", detail)])
     own = {axis: size for axis, size in sizes.items() if axis in axes}
     places = np.unravel_index(given or 0, tuple(own.values())) if own else ()

@@ -29,8 +29,8 @@ AUTO_TILE = 1024
 
 LOW_DYNAMIC_RANGE = JobWarning(
     code="low-dynamic-range",
-    detail="The image uses less than an eighth of what uint16 can hold, so it looks nearly constant to the "
-    'network. Set `intensity_range` to "percentile" or to the range that the camera has, such as [0, 4095].',
+    detail="The image uses less than an eighth of the range of its data type, so it looks nearly constant to "
+    'the network. Set `intensity_range` to "percentile" or to the camera\'s own range, such as [0, 4095].',
 )
 
 

@@ -19,7 +19,7 @@ _PERCENTILES = (1.0, 99.0)
 _SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread rows
 _BAND_PIXELS = 1 << 22
 _LARGEST, _EQUAL = 1e38, 1e-30  # grey values beyond the one, and closer than the other, overflow in float32
-_NARROW = 1 / 8  # a uint16 image that uses less of its range than this is nearly constant to the network
+_NARROW = 1 / 8  # an image of 16 bits that uses less of its range than this looks constant to the network
 
 
 class ImageValues(UserError):
@@ -51,8 +51,8 @@ class GreyValues:
     """The 1st and the 99th."""
 
     def uses_little(self, dtype: np.dtype[Any]) -> bool:
-        """Whether a uint16 image uses less than an eighth of what its data type could hold."""
-        return dtype == np.uint16 and self.highest - self.lowest < _NARROW * np.iinfo(np.uint16).max
+        """Whether an image of 16 bits uses less than an eighth of what its data type could hold above 0."""
+        return dtype.itemsize == 2 and self.highest - self.lowest < _NARROW * np.iinfo(dtype).max
 
 
 def look(image: Rows) -> GreyValues:

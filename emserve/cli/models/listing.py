@@ -12,7 +12,7 @@ from rich.text import Text
 from emserve.cards import Catalogue, ModelCard, ModelState
 from emserve.cli.client_options import AsJson
 from emserve.cli.consoles import stderr, stdout
-from emserve.cli.models.options import DataDir, ModelDir, ServiceUrl, chosen_settings
+from emserve.cli.models.options import DataDir, ModelDir, ServiceUrl, chosen_settings, service_to_ask
 from emserve.client.client import Client
 from emserve.client.model_info import ModelInfo
 from emserve.settings import Settings
@@ -25,8 +25,8 @@ def list_models(
     as_json: AsJson = False, url: ServiceUrl = None, model_dir: ModelDir = None, data_dir: DataDir = None
 ) -> None:
     """List models: of the folder, or of the service at --url (EMSERVE_URL)."""
-    if url is not None:
-        with Client(url) as client:
+    if (service := service_to_ask(url, model_dir, data_dir)) is not None:
+        with Client(service) as client:
             found = client.models()
     else:
         catalogue = _catalogue(chosen_settings(model_dir, data_dir))
@@ -48,8 +48,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Show one model: its classes, origin, licence, citation and checksums."""
-    if url is not None:
-        with Client(url) as client:
+    if (service := service_to_ask(url, model_dir, data_dir)) is not None:
+        with Client(service) as client:
             facts: Facts = client.model(model).model_dump(mode="json")
     else:
         catalogue = _catalogue(chosen_settings(model_dir, data_dir))

@@ -1,5 +1,6 @@
 """Options that the commands of `emserve models` share, and the folder that they mean."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,15 @@ ServiceUrl = Annotated[
         "--url", envvar=VARIABLE, metavar="URL", help="Ask the service there in place of the folder."
     ),
 ]
+
+
+def service_to_ask(url: str | None, model_dir: Path | None, data_dir: Path | None) -> str | None:
+    """The service's address; None means the folder, which wins over EMSERVE_URL where it was given."""
+    if model_dir is None and data_dir is None:
+        return url
+    if url is not None and url != os.environ.get(VARIABLE):
+        raise typer.BadParameter("--url asks a service, --model-dir and --data-dir a folder: give one.")
+    return None
 
 
 def chosen_settings(model_dir: Path | None, data_dir: Path | None) -> Settings:

@@ -11,7 +11,7 @@ from emserve.book import JobBook
 from emserve.cards import Catalogue, ModelCard
 from emserve.cli.consoles import stdout
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings
-from emserve.installer.errors import NotInstalled
+from emserve.installer.errors import ComesAlong, NotInstalled
 from emserve.installer.folder import ModelFolder
 from emserve.installer.removal import jobs_in_need
 from emserve.installer.removal import remove as remove_model
@@ -41,17 +41,16 @@ def remove(
 
 def _chosen(name: str, folder: ModelFolder, settings: Settings) -> ModelCard:
     """The installed model of that id; of a bare name, the only version that is installed."""
-    here = [
-        card
-        for card in Catalogue(settings.models).cards()
-        if folder.weights_file(card).exists() or folder.card_file(card).exists()
-    ]
+    known = Catalogue(settings.models).cards()
+    here = [card for card in known if folder.weights_file(card).exists() or folder.card_file(card).exists()]
     chosen = [card for card in here if name in {card.name, card.id}]
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
         versions = ", ".join(card.id for card in chosen)
         raise typer.BadParameter(f"{name} has several versions installed: say which of {versions}.")
+    if any(card.is_starter and card.id == name for card in known):
+        raise ComesAlong(name)
     raise NotInstalled(name, [card.id for card in here])
 
 

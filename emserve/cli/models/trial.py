@@ -21,7 +21,7 @@ from emserve.cli.evaluate import compare
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings
 from emserve.cli.models.pull import From, opened_publisher
 from emserve.cli.models.samples import Sample, given_samples, published_samples
-from emserve.cli.programs import run_program
+from emserve.cli.phantoms import drawn_class, first_seed, has_truth_for, make_phantom
 from emserve.cli.temporary_service import temporary_service
 from emserve.client.client import Client
 from emserve.client.errors import ClientError
@@ -33,8 +33,6 @@ from emserve.jobs import Job
 
 _LARGEST = 10
 _MEASURES = ("area_px", "volume_vx")
-_STRUCTURES = frozenset({"mito", "nuclei", "lipid"})  # what phantoms have
-_SEED, _SIDE = "43", "512"
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,16 @@ def try_model(  # the parameters are the command's options
 
 def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
     """A made-up image. Its objects are known, so those that the model finds are compared with them."""
-    (first, *others) = card.class_names.values()
+    class_names = list(card.class_names.values())
     image, truth, labels = folder / "phantom.tif", folder / "truth.tif", folder / "labels.tif"
-    kind = ("--structure", first if first in _STRUCTURES else "mito")
-    places = ("--out", str(image), "--truth", str(truth), "--seed", _SEED, "--size", _SIDE)
-    run_program("training.phantoms", *kind, *places, extra="worker")
+    structure = drawn_class(class_names)
+    make_phantom(image, truth, structure, first_seed(structure))
 
     def attempt() -> Trial:
         job = _segmented(client, card, Sample(image))
         client.save(job.id, "labels", labels)
-        is_known = first in _STRUCTURES and not others
-        return _trial("phantom", client, job, compare(labels, truth).f1_50 if is_known else None)
+        f1 = compare(labels, truth).f1_50 if has_truth_for(class_names) else None
+        return _trial("phantom", client, job, f1)
 
     return _outcome("phantom", attempt)
 
@@ -161,8 +158,11 @@ def _show(card: ModelCard, trials: list[Trial], as_json: bool) -> None:
         )
     for trial in trials:
         f1 = "-" if trial.f1 is None else f"{trial.f1:.2f}"
-        last = Text(trial.problem, "red") if trial.problem else Text(" ".join(map(str, trial.largest)))
+        if trial.problem is not None:
+            table.add_row(Text(trial.image), "-", "-", "-", "-", Text(trial.problem, "red"))
+            continue
+        sizes = Text(" ".join(map(str, trial.largest)))
         table.add_row(
-            Text(trial.image), str(trial.objects), f"{trial.seconds:.1f}", f1, trial.measure or "-", last
+            Text(trial.image), str(trial.objects), f"{trial.seconds:.1f}", f1, trial.measure or "-", sizes
         )
     stdout().print(Text(f"{card.id}, SHA-256 {card.weights_sha256}", "bold"), table, sep="\n")

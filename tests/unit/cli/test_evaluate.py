@@ -88,6 +88,21 @@ def test_a_file_that_cannot_be_read_is_named(truth: Path, tmp_path: Path) -> Non
     (tmp_path / "found.tif").write_bytes(b"II*\0 and then nothing")
     complaint = refused(evaluated(tmp_path / "found.tif", truth))
     assert complaint.startswith(f"emserve: {tmp_path / 'found.tif'} is damaged")
+    assert "save it again as TIFF" in complaint
+
+
+def test_a_plane_that_is_not_there_is_usage(tmp_path: Path) -> None:
+    stack = found(tmp_path, np.ones((20, 4, 5), np.uint8))
+    done = evaluated(stack, stack, "--picture", tmp_path / "errors.png", "--z", "25")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no plane 25 (--z): what is compared has planes 0 to 19" in done.stderr
+
+
+def test_an_image_of_another_shape_is_named_with_what_to_give(truth: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "grey.npy", np.zeros((7, 9), np.uint8))
+    done = evaluated(truth, truth, "--picture", tmp_path / "errors.png", "--image", tmp_path / "grey.npy")
+    assert "7 x 9" in refused(done)
+    assert "give the image that was segmented" in done.stderr
 
 
 def test_a_picture_that_cannot_be_written_is_named(truth: Path, tmp_path: Path) -> None:

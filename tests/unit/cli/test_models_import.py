@@ -71,6 +71,7 @@ def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(archive:
     assert run("models", "remove", "ours@1", "--model-dir", models).stdout == "ours@1 removed\n"
     assert not list(models.glob("[!.]*"))
     refused(run("models", "remove", "ours@1", "--model-dir", models), "ours@1 is not in the model folder")
+    refused(run("models", "remove", "mitonet@starter", "--model-dir", models), "comes with emserve")
 
 
 def _truncated(archive: Path, out: Path) -> None:

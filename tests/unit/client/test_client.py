@@ -226,6 +226,12 @@ def test_a_download_that_broke_off_is_begun_again(tmp_path: Path) -> None:
     assert (tmp_path / "out.npy").read_bytes() == whole.body
 
 
+def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    with far_side(result(b"bytes")) as side, Client(side.url) as client:
+        path = client.save("a", "labels", tmp_path / "new" / "deep" / "out.npy")
+    assert path.read_bytes() == b"bytes"
+
+
 def test_a_refusal_leaves_no_file(tmp_path: Path) -> None:
     with far_side(json_reply(make_problem(409), 409)) as side, Client(side.url) as client:
         with pytest.raises(ApiError):

@@ -34,6 +34,11 @@ def test_another_extension_is_refused_with_the_right_ones(part: Part, name: str)
         format_of(part, name)
 
 
+def test_a_result_that_no_job_has_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UnknownFormat, match="no result 'lables'; a job has labels, objects, preview"):
+        format_of("lables", "cell.tif")  # type: ignore[arg-type]  # as somebody types it
+
+
 def test_a_class_is_part_of_the_query() -> None:
     assert Wanted("labels", "npy", "er").query() == {"format": "npy", "class": "er"}
     assert Wanted("objects", "json", 2).query() == {"format": "json", "class": "2"}

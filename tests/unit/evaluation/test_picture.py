@@ -1,5 +1,6 @@
 """The picture shows each object in the colour of its outcome, as large as it may be."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,12 @@ def test_the_image_lies_behind(side: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--z", "5"], "There is no plane 5: the images have planes 0 to 4."),
-        (["--image", "small.npy"], "small.npy is an image of 3 x 4 and the label maps are 5 x 600 x 600."),
+        (["--z", "5"], "There is no plane 5 (--z): what is compared has planes 0 to 4."),
+        (
+            ["--image", "small.npy"],
+            "small.npy is an image of 3 x 4 and the label maps are 5 x 600 x 600: give the image that was "
+            "segmented.",
+        ),
         (["--image", "complex.npy"], "complex.npy holds complex64: grey values are numbers."),
     ],
 )
@@ -133,5 +138,5 @@ def test_what_cannot_be_shown_says_why(
     np.save("complex.npy", np.zeros((5, 600, 600), np.complex64))
     with pytest.raises(SystemExit) as ended:
         main([*files(tmp_path, stack(), stack()), *options])
-    assert ended.value.code == 65
+    assert ended.value.code == (os.EX_USAGE if options[0] == "--z" else os.EX_DATAERR)
     assert capsys.readouterr().err == f"{message}\n"

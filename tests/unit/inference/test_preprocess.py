@@ -108,6 +108,8 @@ def test_twelve_bits_in_a_sixteen_bit_image_are_noticed() -> None:
     for image, expected in (
         (np.array([[0, 4095]], np.uint16), True),
         (np.array([[0, 40000]], np.uint16), False),
+        (np.array([[-1000, 1000]], np.int16), True),
+        (np.array([[-10000, 10000]], np.int16), False),
         (np.array([[0, 10]], np.uint8), False),
     ):
         assert look(ArrayRows(image)).uses_little(image.dtype) is expected
