@@ -19,6 +19,7 @@ STARTER = "starter"
 DRAFTS = ".drafts"
 """Folder in the model folder for what a command that changes it needs meanwhile; gone when that ends."""
 _STACK_SIZES = {"min_size": 500, "min_extent": 5}  # voxels; those of empanada-napari
+_SEEN_SIZES = {"min_size", "min_slice_size"}  # of a model's own: in pixels that its network sees
 _DOWNSAMPLINGS: tuple[Downsampling, ...] = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -96,7 +97,7 @@ class ModelCard(BaseModel):
     """Pixel size at which the weights do best."""
     defaults: dict[str, Any] = {}  # values of parameters are of many types; Parameters checks them
     """What parameters are with this model where a job does not say; the others have their usual defaults.
-    `parameters` says what becomes of `min_size`."""
+    `parameters` says what becomes of sizes."""
     stack_defaults: dict[str, Any] = {}  # as above
     """The same for volumes with `mode` stack or orthoplane, over `defaults`, whose sizes are for images."""
     trained_on: str | None = None
@@ -122,8 +123,8 @@ class ModelCard(BaseModel):
     def parameters(self, given: Parameters | None = None) -> Parameters:
         """`given`, with this model's own defaults for what was not said.
 
-        A `min_size` of the model's own is in pixels that its network sees: at 1/n of the resolution they are
-        n * n of the image's.
+        A `min_size` or `min_slice_size` of the model's own is in pixels that its network sees: at 1/n of the
+        resolution they are n * n of the image's.
         """
         return Parameters(**{**_as_seen(self.defaults, given), **_said(given)})
 
@@ -160,11 +161,12 @@ def _said(given: Parameters | None) -> dict[str, Any]:  # values of parameters a
 
 
 def _as_seen(defaults: dict[str, Any], given: Parameters | None) -> dict[str, Any]:  # as above
-    """A model's own defaults, its `min_size` in pixels of the image."""
+    """A model's own defaults, its sizes in pixels of the image."""
     shrunk = _said(given).get("downsampling", defaults.get("downsampling", 1))
-    if "min_size" not in defaults or shrunk == "auto":
+    if shrunk == "auto":
         return defaults
-    return {**defaults, "min_size": defaults["min_size"] * shrunk**2}
+    sizes = {name: value * shrunk**2 for name, value in defaults.items() if name in _SEEN_SIZES}
+    return {**defaults, **sizes}
 
 
 def removal_mark(model_dir: Path, card: ModelCard) -> Path:

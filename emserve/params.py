@@ -102,6 +102,10 @@ class Parameters(BaseModel):
     median_slices: Annotated[Literal[1, 3, 5, 7, 9, 11], BeforeValidator(_no_truth_value)] = 3
     """How many slices of a stack take part in the median of each pixel's class; 1 leaves them as they are."""
 
+    min_slice_size: Annotated[int, Field(ge=0)] = 0
+    """Drop objects of a slice with fewer pixels than this before they are matched from slice to slice, so
+    that specks tie nothing together. For stacks; images have `min_size`."""
+
     label_erosion: Annotated[int, Field(ge=0, le=50)] = 0
     """Take this many layers of voxels off every object of a volume."""
 

@@ -12,6 +12,7 @@ _STACKED = ("stack", "orthoplane")
 _MODES: dict[str, tuple[str, ...]] = {
     "inference_plane": ("slices", "stack"),
     "median_slices": _STACKED,
+    "min_slice_size": _STACKED,
     "label_erosion": _STACKED,
     "label_dilation": _STACKED,
     "pixel_vote_thr": ("orthoplane",),

@@ -1,13 +1,14 @@
 """Scores a model on images with their truth: `python -m training.score_files MODEL IMAGE TRUTH`.
 
-Every slice of a stack is an image by itself, or with `--stack` a part of it. The truth is a label map, or a
-mask with components as objects.
+Every slice of a stack is an image by itself, or with `--stack` a part of it, scored in space, or with
+`--by-slice`, too, slice by slice. The truth is a label map, or a mask with components as objects.
 """
 
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import cc3d
 import numpy as np
 import tifffile
 import typer
@@ -45,6 +46,14 @@ def truth_of(truth: NDArray[Any], *, only: str, components: bool) -> Labels:  # 
     return objects.reshape(truth.shape)
 
 
+def parts_of_slices(labels: Labels) -> list[Labels]:
+    """The slices (Y, X) of a volume's objects (Z, Y, X), each connected part of an object as an object."""
+    return [
+        cc3d.connected_components(np.ascontiguousarray(each), connectivity=8, out_dtype=np.uint32)
+        for each in labels
+    ]
+
+
 def _row(name: str, values: list[float], predicted: float, true: float) -> list[str]:
     return [name, *(f"{value:.3f}" for value in values), f"{predicted:g}", f"{true:g}"]
 
@@ -70,6 +79,9 @@ def main(
     stack: Annotated[
         bool, typer.Option("--stack", help="Match objects from slice to slice, and score them in space")
     ] = False,
+    by_slice: Annotated[
+        bool, typer.Option("--by-slice", help="Of a stack, score each slice: an object's parts are objects")
+    ] = False,
     models: Annotated[Path, typer.Option(help="Folder of models besides the packaged ones")] = Path("models"),
     keep_as: Annotated[
         str, typer.Option("--record", help="Write the mean into the packaged card, as the score on this data")
@@ -83,14 +95,17 @@ def main(
     def objects(of: NDArray[Any]) -> Labels:  # as in truth_of
         return truth_of(of, only=only, components=components)
 
+    if by_slice and not stack:
+        raise typer.BadParameter("--by-slice says how a --stack is scored; without it each slice is, anyway.")
     if stack:
-        scores = [evaluate(segment_stack(greys, None, params, engine, card), objects(labels))]
+        volume = segment_stack(greys, None, params, engine, card)
+        found = parts_of_slices(volume) if by_slice else [volume]
+        true = [objects(plane) for plane in labels] if by_slice else [objects(labels)]
     else:
         own = card.parameters(params)
-        scores = [
-            evaluate(segment_image(plane, None, own, engine, card), objects(true))
-            for plane, true in zip(greys, labels, strict=True)
-        ]
+        found = [segment_image(plane, None, own, engine, card) for plane in greys]
+        true = [objects(plane) for plane in labels]
+    scores = [evaluate(*pair) for pair in zip(found, true, strict=True)]
     print_table(scores)
     if keep_as:
         record(PACKAGED_CARDS / f"{card.id}.json", mean_score(keep_as, scores))

@@ -54,8 +54,8 @@ STARTERS = {
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
             "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
             "granules and clumps of chromatin for mitochondria.",
-            # Slices are thick: most mitochondria are seen in fewer than five.
-            stack_defaults={"min_size": 250, "min_extent": 2},
+            # Slices are thick: most mitochondria are seen in fewer than five, and many in one.
+            stack_defaults={"min_slice_size": 90, "min_size": 130, "min_extent": 1},
         ),
         Starter(
             Family.NUCLEONET,
@@ -68,7 +68,7 @@ STARTERS = {
             weaknesses="Nuclei that show only a tip (under 1.8 square micrometres) or an edge, large nuclei "
             "of coarse texture, fields much smaller than a nucleus.",
             # What 2000 pixels are in five slices.
-            stack_defaults={"min_size": 10_000},
+            stack_defaults={"min_slice_size": 500, "min_size": 10_000},
         ),
         Starter(
             Family.DROPNET,
@@ -81,7 +81,7 @@ STARTERS = {
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
             "takes round, dark mitochondria for droplets.",
             # Most droplets are seen in a few slices only.
-            stack_defaults={"min_size": 1000, "min_extent": 2},
+            stack_defaults={"min_slice_size": 200, "min_size": 1000, "min_extent": 2},
         ),
     )
 }

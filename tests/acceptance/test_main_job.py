@@ -20,6 +20,7 @@ _PARAMETERS = {
     *("fine_boundaries", "semantic_only", "fill_holes_in_segmentation", "min_size", "min_extent"),
     *("tile_size", "mode", "inference_plane", "median_slices", "label_erosion", "label_dilation"),
     *(
+        "min_slice_size",
         "pixel_vote_thr",
         "allow_one_view",
         "axes",

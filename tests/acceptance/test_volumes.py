@@ -190,18 +190,23 @@ def test_pages_without_names_are_slices_and_that_is_said(http: httpx.Client, gre
 @pytest.mark.parametrize(
     ("model", "slices", "sizes", "own"),
     [
-        ("mitonet", 6, (250, 2), {"min_size": 250, "min_extent": 2}),
-        ("nucleonet", 6, (10_000, 5), {"min_size": 10_000}),
-        ("nucleonet", 3, (10_000, 3), {"min_size": 10_000}),
-        ("dropnet", 6, (1000, 2), {"min_size": 1000, "min_extent": 2}),
+        ("mitonet", 6, (130, 1, 90), {"min_slice_size": 90, "min_size": 130, "min_extent": 1}),
+        ("nucleonet", 6, (10_000, 5, 500), {"min_slice_size": 500, "min_size": 10_000}),
+        ("nucleonet", 3, (10_000, 3, 500), {"min_slice_size": 500, "min_size": 10_000}),
+        ("dropnet", 6, (1000, 2, 200), {"min_slice_size": 200, "min_size": 1000, "min_extent": 2}),
     ],
 )
 def test_a_stack_drops_what_its_model_calls_small(
-    model: str, slices: int, sizes: tuple[int, int], own: Json, http: httpx.Client, grey: NDArray[np.uint8]
+    model: str,
+    slices: int,
+    sizes: tuple[int, int, int],
+    own: Json,
+    http: httpx.Client,
+    grey: NDArray[np.uint8],
 ) -> None:
     value = tiff(grey[:slices, :64, :64], ome=True, metadata={"axes": "ZYX"})
     params = accepted(post(http, value, model=model))["params"]
-    assert (params["min_size"], params["min_extent"]) == sizes
+    assert (params["min_size"], params["min_extent"], params["min_slice_size"]) == sizes
     assert http.get(f"/v1/models/{model}@starter").json()["stack_defaults"] == own
 
 
@@ -217,6 +222,7 @@ def test_a_single_time_of_many_is_an_image(http: httpx.Client, grey: NDArray[np.
         ({"mode": "stack"}, "mode"),
         ({"inference_plane": "xz"}, "inference_plane"),
         ({"median_slices": 5}, "median_slices"),
+        ({"min_slice_size": 5}, "min_slice_size"),
         ({"label_erosion": 1}, "label_erosion"),
         ({"pixel_vote_thr": 1}, "pixel_vote_thr"),
         ({"allow_one_view": True}, "allow_one_view"),
@@ -235,6 +241,7 @@ def test_parameters_of_volumes_are_refused_for_an_image(
     [
         ({"pixel_vote_thr": 1}, "pixel_vote_thr"),
         ({"mode": "slices", "median_slices": 5}, "median_slices"),
+        ({"mode": "slices", "min_slice_size": 5}, "min_slice_size"),
         ({"mode": "orthoplane", "inference_plane": "xz"}, "inference_plane"),
         ({"pixel_size_nm": [4, 4]}, "pixel_size_nm"),
     ],

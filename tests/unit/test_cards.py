@@ -117,10 +117,13 @@ def test_sizes_of_images_are_none_of_stacks_and_these_a_model_may_have_too() -> 
 
 def test_a_models_own_sizes_are_pixels_that_its_network_sees() -> None:
     card = Catalogue(Path("no such folder")).find("mitonet@1")
-    own = card.model_copy(update={"defaults": {"min_size": 60}, "stack_defaults": {"min_size": 250}})
+    of_stacks = {"min_size": 250, "min_slice_size": 90}
+    own = card.model_copy(update={"defaults": {"min_size": 60}, "stack_defaults": of_stacks})
     halved = Parameters(downsampling=2)
     assert own.parameters(halved).min_size == 240
     assert own.stack_parameters(halved, (20, 64, 64)).min_size == 1000
+    assert own.stack_parameters(halved, (20, 64, 64)).min_slice_size == 360
+    assert own.stack_parameters(Parameters(min_slice_size=0), (20, 64, 64)).min_slice_size == 0
     # Everybody's is in the volume's own voxels.
     assert card.stack_parameters(halved, (20, 64, 64)).min_size == 500
     assert own.parameters(Parameters(downsampling=2, min_size=60)).min_size == 60  # so is what a job says

@@ -9,7 +9,7 @@ import tifffile
 from emserve.cards import PACKAGED_CARDS, CardScore, ModelCard
 from training.card_scores import record
 from training.phantoms import make_volume_phantom
-from training.score_files import main, truth_of
+from training.score_files import main, parts_of_slices, truth_of
 
 
 def test_the_truth_may_be_labels_a_range_of_them_or_a_mask() -> None:
@@ -34,7 +34,7 @@ def test_a_stack_is_scored_plane_by_plane(tmp_path: Path, capsys: pytest.Capture
 def test_a_stack_is_scored_in_space_where_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    volume = make_volume_phantom(4, (6, 128, 128), (40.0, 11.0, 11.0))
+    volume = make_volume_phantom(7, (6, 128, 128), (40.0, 11.0, 11.0))
     truth = volume.truth.mitochondria
     tifffile.imwrite(tmp_path / "image.tif", volume.image)
     tifffile.imwrite(tmp_path / "truth.tif", truth)
@@ -44,6 +44,33 @@ def test_a_stack_is_scored_in_space_where_that_is_asked_for(
     assert [row[1].strip() for row in rows] == ["0", "mean"]
     assert int(rows[0][-2]) == len(np.unique(truth)) - 1
     assert float(rows[0][2]) > 0  # some were found
+
+
+def test_a_stack_is_scored_by_its_slices_where_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = make_volume_phantom(7, (5, 128, 128), (40.0, 11.0, 11.0))
+    mask = volume.truth.mitochondria > 0
+    tifffile.imwrite(tmp_path / "image.tif", volume.image)
+    tifffile.imwrite(tmp_path / "mask.tif", mask.astype(np.uint8) * 255)
+    files = (tmp_path / "image.tif", tmp_path / "mask.tif")
+    main("mitonet@starter", *files, stack=True, by_slice=True, components=True, models=tmp_path)
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [row[1].strip() for row in rows] == ["0", "1", "2", "3", "4", "mean"]
+    components = [len(np.unique(truth_of(plane, only="", components=True))) - 1 for plane in mask]
+    assert [int(row[-2]) for row in rows[:-1]] == components
+    assert float(rows[-1][2]) > 0
+
+
+def test_in_a_slice_each_part_of_an_object_is_an_object() -> None:
+    labels = np.zeros((2, 6, 12), np.uint32)
+    labels[0, 1:3, 1:5], labels[0, 1:3, 7:9] = 9, 9  # one object, in two parts here
+    labels[0, 3:5, 1:5] = 4  # touches the first
+    labels[1, 1:3, 1:9] = 9
+    first, second = parts_of_slices(labels)
+    assert len(np.unique(first[1, 1:9])) == 3
+    assert len(np.unique(first)) == 4
+    assert set(np.unique(second)) == {0, 1}
 
 
 def test_the_parts_of_a_mask_go_through_slices() -> None:

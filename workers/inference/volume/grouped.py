@@ -21,15 +21,17 @@ class Grouped:
     heights: npt.NDArray[np.float32]
     """(K + 1,) of each centre."""
 
-    def objects(self) -> SliceObjects:
-        return SliceObjects(spans_of(self.labels), self.labels.class_ids)
-
-    @property
-    def confidence(self) -> npt.NDArray[np.float32]:
-        """(k + 1,) of each object; NaN where it has no centre."""
+    def objects(self, min_size: int = 0) -> tuple[SliceObjects, npt.NDArray[np.float32]]:
+        """The objects of at least `min_size` pixels, and the confidence (k + 1,) of each; NaN where it has no
+        centre."""
+        objects = SliceObjects(spans_of(self.labels), self.labels.class_ids)
         heights = self.heights[self.labels.centre_ids]
         heights[self.labels.centre_ids == 0] = np.nan
-        return heights
+        if min_size == 0:
+            return objects, heights
+        kept = objects.spans.areas(objects.count) >= min_size
+        kept[0] = True
+        return objects.only(kept), heights[kept]
 
 
 @dataclass(frozen=True)

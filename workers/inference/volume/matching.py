@@ -1,6 +1,7 @@
 """Matching: the objects of a slice take the names of those of the slice beside it."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ class SliceObjects:
     @property
     def count(self) -> int:
         return len(self.class_ids) - 1
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Self:
+        """Those of (k + 1,) that are kept, numbered anew; `kept[0]` is true."""
+        numbers = np.where(kept, np.cumsum(kept) - 1, 0)
+        return type(self)(self.spans.renamed(numbers), self.class_ids[kept])
 
 
 class Chain:

@@ -95,9 +95,10 @@ class _Run:
         tracker = Tracker(self.workspace, view.plane.name, self.request.things)
         sides = view.plane.sides(self.request.source.shape)
         grouper = Grouper(sides, self.request.things, self.workspace)
+        # Where only classes are wanted, a slice has no objects that could be too small.
+        min_size = self.request.params.min_slice_size if self.request.instances else 0
         for record, scale in view.filtered(self.request.params.median_slices):
-            grouped = grouper.group(record, scale)
-            tracker.add(grouped.objects(), grouped.confidence)
+            tracker.add(*grouper.group(record, scale).objects(min_size))
             steps.add()
         return tracker
 

@@ -170,8 +170,32 @@ def test_what_was_inferred_otherwise_is_not_used(phantom: Volume, bench: Bench) 
         bench.segment(volume, ledger, **change)
         assert len(ledger.saved) == before + 1, change
     before = len(ledger.saved)
-    bench.segment(volume, ledger, median_slices=1, min_size=0, label_dilation=1)  # these matter later
+    later: dict[str, Any] = {"median_slices": 1, "min_slice_size": 9, "min_size": 0, "label_dilation": 1}
+    bench.segment(volume, ledger, **later)
     assert len(ledger.saved) == before
+
+
+@pytest.mark.parametrize("plane", ["xy", "yz"])
+def test_of_a_slice_only_what_is_large_enough_is_matched(plane: str, phantom: Volume, bench: Bench) -> None:
+    ledger, axis = MemoryLedger(), PLANES[plane].axis
+
+    def smallest(min_slice_size: int) -> int:
+        labels, _ = bench.segment(
+            phantom, ledger, inference_plane=plane, min_slice_size=min_slice_size, min_size=0, min_extent=0
+        )
+        slices = np.moveaxis(labels, axis, 0)
+        return min(
+            int(areas[areas > 0].min())
+            for areas in (np.bincount(each[each > 0]) for each in slices if each.any())
+        )
+
+    assert smallest(0) < 40 <= smallest(40)
+
+
+def test_of_classes_no_slice_is_too_small(phantom: Volume, bench: Bench) -> None:
+    whole, _ = bench.segment(phantom, semantic_only=True)
+    labels, _ = bench.segment(phantom, semantic_only=True, min_slice_size=1 << 20)
+    np.testing.assert_array_equal(labels, whole)
 
 
 def test_progress_runs_through_the_stages_and_never_back(phantom: Volume, bench: Bench) -> None:
