@@ -38,6 +38,8 @@ class EmserveError(Exception):
     title: ClassVar[str] = "The service failed"
     status: ClassVar[int] = 500
     kind: ClassVar[ErrorKind] = ErrorKind.SYSTEM
+    is_routine: ClassVar[bool] = False
+    """Whether it answers a question that is asked again and again, and is no line of the log each time."""
 
     given: int | None = None
     limit: int | None = None
@@ -160,8 +162,9 @@ class TooManyPages(LimitExceeded):
 
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(
-            f"The file has {given} pages or more and this server reads at most {limit}. Save what is "
-            "meant as a file of its own or ask the operator to raise EMSERVE_MAX_PAGES.",
+            f"The file has {given} pages or slices or more and this server reads at most {limit}. Save what "
+            "is meant as a file of its own, or a stack as an OME-Zarr, or ask the operator to raise "
+            "EMSERVE_MAX_PAGES.",
             given=given,
             limit=limit,
         )
@@ -302,7 +305,8 @@ class StorageFull(EmserveError):
     status = 507
 
     def __init__(self, what: str, *, given: int | None = None, limit: int | None = None) -> None:
-        """`given` of `limit` bytes, where both are known."""
+        """`given` bytes of `limit`, where both are known: what is needed and what is free, or what would stay
+        free and what must."""
         super().__init__(
             f"The server's disk has no room for {what}. Nothing of it was kept; try again once the operator "
             "has made room in EMSERVE_DATA_DIR."

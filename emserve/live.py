@@ -18,6 +18,7 @@ from emserve.tickets import broker_errors
 _INDEX = "emserve:jobs"  # sorted set, every score 0: ordered by id, which is ordered by time
 _ACTIVE = "emserve:active"  # set of jobs that have not ended
 _BUILT = "emserve:index-built"
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 _CHUNK = 200
 
 
@@ -114,6 +115,11 @@ class LiveBoard:
         with broker_errors():
             taken = self._redis.set(key, owner, nx=True, px=int(seconds * 1000))
             return bool(taken) or self._redis.get(key) == owner.encode()
+
+    def release(self, name: str, owner: str) -> None:
+        """Gives a lock back, unless another has it by now."""
+        with broker_errors():
+            self._redis.eval(_RELEASE, 1, f"emserve:lock:{name}", owner)
 
     def ids(self, chosen: Filter, before: str | None, count: int) -> list[str]:
         """Ids of jobs that pass the filter, newest first, older than `before`."""

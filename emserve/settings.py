@@ -11,18 +11,32 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from emserve.wording import said_as
+
 _SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (104) allow
 _STORAGE_SCHEMES = ("file:///", "s3://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
-Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?$")]
+_LONG_DAYS, _LONG_SECONDS = 36_500, 86_400 * 365  # as good as for ever, and dates still reach there
+_LEAST_DECODE_BYTES, _LEAST_WORKER_BYTES = 512 * 1024**2, 512 * 1024**2
+
+Origin = Annotated[
+    str,
+    Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?$"),
+    said_as(
+        "an origin is scheme, host in lower case, and port if need be, with no slash at its end, such as "
+        "https://viewer.example.org"
+    ),
+]
 """As browsers write it: scheme, host in lower case, and the port where it is not the scheme's own."""
 
 
 class Settings(BaseSettings):
     """What an operator may choose. A wrong value stops the start with its name."""
 
-    model_config = SettingsConfigDict(env_prefix="EMSERVE_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EMSERVE_", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     host: str = "127.0.0.1"
     """Address that the API listens on."""
@@ -51,7 +65,9 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=0, le=64)] = 1
     """How many workers share each device."""
 
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda:\d+)$")] = "auto"
+    device: Annotated[
+        str, Field(pattern=r"^(auto|cpu|cuda:\d+)$"), said_as("auto, cpu, or cuda: and a number is expected")
+    ] = "auto"
     """auto (every CUDA device, else the CPU), cpu, or one CUDA device."""
 
     threads: Annotated[int, Field(ge=0)] = 0
@@ -63,7 +79,10 @@ class Settings(BaseSettings):
     model_dir: Path | None = None
     """Folder of installed models; `models` in the data folder without it."""
 
-    model_mirror: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    model_mirror: Annotated[
+        Annotated[str, Field(pattern=r"^https?://\S+$")] | None,
+        said_as("an address that begins with https:// or http:// is expected"),
+    ] = None
     """Address that answers as Zenodo does and is asked in its place when models are pulled."""
 
     model_pin: dict[str, str] = {}
@@ -75,12 +94,13 @@ class Settings(BaseSettings):
     model_memory_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
     """Most memory that the models kept warm may take on a device, shared evenly by its workers."""
 
-    job_timeout_seconds: Annotated[float, Field(gt=0)] = 3600
+    job_timeout_seconds: Annotated[float, Field(gt=0, le=_LONG_SECONDS)] = 3600
     """Longest time that one attempt at an image may run. Of a volume, of which nobody knows how long it
     takes, the longest time from one slice to the next."""
 
     worker_memory_bytes: Annotated[int, Field(ge=0)] = 0
-    """Most resident memory that a job's process may take; 0 for nine tenths of the machine's memory."""
+    """Most resident memory that a job's process may take, at least 512 MiB, of which it takes about 400 MB at
+    rest; 0 for nine tenths of the machine's memory."""
 
     max_pixels: Annotated[int, Field(gt=0)] = 1_000_000_000
     """Largest 2D image, or slice of a volume, in pixels."""
@@ -92,7 +112,7 @@ class Settings(BaseSettings):
     """Largest upload, in bytes."""
 
     max_pages: Annotated[int, Field(gt=0)] = 10_000
-    """Most pages of a TIFF."""
+    """Most pages of a TIFF, and most slices of a zip."""
 
     max_uploads: Annotated[int, Field(gt=0)] = 32
     """Most uploads at the same time."""
@@ -103,13 +123,13 @@ class Settings(BaseSettings):
     min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
     """Room that uploads leave free on the disks of the data folder and of the storage."""
 
-    upload_idle_seconds: Annotated[float, Field(gt=0)] = 60
+    upload_idle_seconds: Annotated[float, Field(gt=0, le=_LONG_SECONDS)] = 60
     """How long an upload may stand still, or stay behind its least rate."""
 
     min_upload_bytes_per_second: Annotated[int, Field(ge=0)] = 1024
     """Least rate of an upload; 0 for none."""
 
-    decode_memory_bytes: Annotated[int, Field(gt=0)] = 8 * 1024**3
+    decode_memory_bytes: Annotated[int, Field(ge=_LEAST_DECODE_BYTES)] = 8 * 1024**3
     """Address space of a process that reads or renders images, of which it takes about 400 MB itself. Only
     JPEGs, interlaced PNGs and TIFFs of one compressed strip need room for the whole image."""
 
@@ -122,19 +142,19 @@ class Settings(BaseSettings):
     max_wait_seconds: Annotated[int, Field(ge=0, le=600)] = 60
     """Longest time that a request may wait for its job."""
 
-    keep_jobs_days: Annotated[float, Field(ge=0)] = 0
+    keep_jobs_days: Annotated[float, Field(ge=0, le=_LONG_DAYS)] = 0
     """How long an ended job is kept before it is deleted; 0 keeps it until somebody deletes it."""
 
-    keep_tombstones_days: Annotated[float, Field(ge=0)] = 30
+    keep_tombstones_days: Annotated[float, Field(ge=0, le=_LONG_DAYS)] = 30
     """How long a deleted job is answered with 410; after that its id is unknown, 404."""
 
-    sweep_seconds: Annotated[float, Field(gt=0)] = 60
+    sweep_seconds: Annotated[float, Field(gt=0, le=_LONG_SECONDS)] = 60
     """How often the API looks for what has expired and for what a crash left."""
 
-    shutdown_seconds: Annotated[float, Field(ge=0)] = 30
+    shutdown_seconds: Annotated[float, Field(ge=0, le=_LONG_SECONDS)] = 30
     """How long a stopping worker may finish its job before it gives it back."""
 
-    log_format: Annotated[str, Field(pattern="^(json|console)$")] = "json"
+    log_format: Literal["json", "console"] = "json"
     """json, or console for people."""
 
     @field_validator("data_dir", "model_dir")
@@ -154,7 +174,16 @@ class Settings(BaseSettings):
     def _known_storage(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(_STORAGE_SCHEMES):
             raise ValueError(f"the storage's URL begins with {' or '.join(_STORAGE_SCHEMES)}")
+        if url is not None and url.rstrip("/") == "s3:":
+            raise ValueError("the storage's URL names a bucket, such as s3://bucket/prefix")
         return url
+
+    @field_validator("worker_memory_bytes")
+    @classmethod
+    def _room_to_rest(cls, memory: int) -> int:
+        if 0 < memory < _LEAST_WORKER_BYTES:
+            raise ValueError(f"a job's process needs {_LEAST_WORKER_BYTES} bytes before it has any work")
+        return memory
 
     @property
     def models(self) -> Path:

@@ -4,12 +4,12 @@ It runs where the reconciler runs, in the API: the process that is always there,
 and shares a machine with the processes that render.
 """
 
+import contextlib
 import logging
 import os
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 
@@ -17,13 +17,17 @@ from pydantic import ValidationError
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import EmserveError, JobNotFound
+from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
 from emserve.ids import PATTERN, made_at
 from emserve.scratch import sweep
 from emserve.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_LOCK = "sweeper"
+_LONGEST_LOCK_SECONDS = (
+    120.0  # a sweeper that was killed keeps nobody waiting longer, however seldom it swept
+)
 QUIET = timedelta(days=1)
 """What nobody has written to for so long, nobody is writing. Writers touch their files every few seconds."""
 
@@ -35,7 +39,7 @@ class Sweeper:
         self._book = book
         self._scratch_dir = settings.scratch_dir
         self._keep_tombstones = timedelta(days=settings.keep_tombstones_days)
-        self._lock_seconds = 2 * settings.sweep_seconds
+        self._lock_seconds = min(2 * settings.sweep_seconds, _LONGEST_LOCK_SECONDS)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._ends: dict[str, datetime] = {}
         """When each job ended that was looked at since `_looked_at`, so that a pass reads few files."""
@@ -47,10 +51,15 @@ class Sweeper:
         """Ends a pass that another thread is in, between two jobs."""
         self._stopping.set()
 
+    def release(self) -> None:
+        """Lets another sweep at once, such as the one of the next start."""
+        with contextlib.suppress(BrokerUnavailable):
+            self._book.live.release(_LOCK, self._owner)
+
     def run_once(self, now: datetime | None = None) -> list[str]:
         """One pass. Returns the ids of what it removed from the folder of jobs."""
         sweep(self._scratch_dir)
-        if not self._book.live.acquire("sweeper", self._owner, self._lock_seconds):
+        if not self._book.live.acquire(_LOCK, self._owner, self._lock_seconds):
             return []
         now = now or datetime.now(UTC)
         if now - self._looked_at > QUIET:
@@ -120,7 +129,7 @@ class Sweeper:
                 storage.remove(self._book.store, key)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _faults_told(job_id: str) -> Iterator[None]:
     """A folder that cannot be read or removed keeps none of the others."""
     try:

@@ -76,5 +76,7 @@ class Intake:
         if left_bytes < least:
             raise StorageFull(
                 f"new images: {max(0, left_bytes)} bytes would stay free, and {least} must "
-                "(EMSERVE_MIN_FREE_BYTES)"
+                "(EMSERVE_MIN_FREE_BYTES)",
+                given=max(0, left_bytes),
+                limit=least,
             )

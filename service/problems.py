@@ -57,7 +57,9 @@ def from_validation(error: ValidationError, where: str) -> InvalidRequest:
 def _on_emserve_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, EmserveError):
         raise error
-    if error.status in _FOR_NOW:  # a flood of requests must not become one of stacks
+    if error.is_routine:
+        log.debug("not ready", extra={"reason": str(error)})
+    elif error.status in _FOR_NOW:  # a flood of requests must not become one of stacks
         log.warning("request turned away", extra={"problem": error.slug, "reason": str(error)})
     elif error.kind is ErrorKind.SYSTEM:
         log.error("request failed", exc_info=error)

@@ -86,6 +86,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+        await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(imaging.close)
         threads.shutdown(wait=False, cancel_futures=True)
         redis.close()

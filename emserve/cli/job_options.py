@@ -4,15 +4,10 @@ import json
 from collections.abc import Sequence
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
 from emserve.client.errors import InvalidParameters
-from emserve.client.submission import make_parameters
-from emserve.jobs import Tags
+from emserve.client.submission import make_parameters, make_tags
 from emserve.params import Parameters
-from emserve.wording import words_of
-
-_TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
 
 
 def parse_parameters(pairs: Sequence[str], as_json: str | None = None) -> Parameters:
@@ -31,10 +26,9 @@ def parse_tags(pairs: Sequence[str]) -> dict[str, str]:
     """Tags; a fault ends the command with code 2."""
     tags = dict(_split("--tag", pair) for pair in pairs)
     try:
-        return _TAGS.validate_python(tags)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise typer.BadParameter(f"--tag {first['input']!r:.80}: {words_of(first)}.") from error
+        return make_tags(tags)
+    except InvalidParameters as error:
+        raise typer.BadParameter(f"--tag: {error}") from error
 
 
 def _split(option: str, pair: str) -> tuple[str, str]:

@@ -1,26 +1,23 @@
 """Asks the API whether it is ready, again and again, and says once why it is not."""
 
 import time
-from collections.abc import Container
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from emserve.cli.steps import Steps
+from emserve.jobs import Pointed
 
 _ANSWER_SECONDS = 0.5
 _PATIENCE_SECONDS = 15
-
-
-class _Worker(BaseModel):
-    name: str
+_NO_HINDRANCE = {"/disk"}  # uploads are refused then; jobs that were accepted go on
 
 
 class _Answer(BaseModel):
     """What matters here of what /readyz says, be it ready or a problem."""
 
     detail: str = ""
-    workers: list[_Worker] = []
+    errors: list[Pointed] = []
 
 
 class Probe:
@@ -31,26 +28,21 @@ class Probe:
         self._steps = steps
         self._complain_at = time.monotonic() + _PATIENCE_SECONDS
 
-    def takes_jobs(self) -> bool:
-        """Whether the API, its broker and its storage are there."""
-        return self._ask() is not None
-
-    def has_worker(self, names: Container[str]) -> bool:
-        """Whether one of these workers is live; a killed service's may seem so for some seconds."""
-        answer = self._ask()
-        return answer is not None and any(worker.name in names for worker in answer.workers)
-
-    def _ask(self) -> _Answer | None:
+    def can_work(self) -> bool:
+        """Whether the API, its broker and its storage are there, so that workers are of use."""
         try:
             response = httpx.get(self._url, timeout=_ANSWER_SECONDS, trust_env=False)
             answer = _Answer.model_validate_json(response.content)
         except (httpx.TransportError, ValidationError) as error:
             self._complain(f"no answer yet ({type(error).__name__})")
-            return None
+            return False
         if response.is_success:
-            return answer
+            return True
+        if {fault.pointer for fault in answer.errors} == _NO_HINDRANCE:
+            self._steps.say(f"No image can be taken yet: {answer.detail}", style="yellow")
+            return True
         self._complain(answer.detail)
-        return None
+        return False
 
     def _complain(self, reason: str) -> None:
         if time.monotonic() > self._complain_at:

@@ -1,5 +1,6 @@
 """`emserve submit`: sends images and, if wanted, waits and saves what came out."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +22,22 @@ from emserve.client.submission import Submission
 from emserve.jobs import Job
 
 
+def _image(text: str) -> Path:
+    """A path that is there; an empty one, such as of an unset variable, would be the current folder."""
+    path = Path(text)
+    if not text or not path.exists():
+        raise typer.BadParameter(f"'{text}' does not exist.")
+    if not os.access(path, os.R_OK):
+        raise typer.BadParameter(f"'{text}' is not readable.")
+    return path
+
+
 def submit(  # the parameters are the command's options
     images: Annotated[
         list[Path],
         typer.Argument(
             metavar="IMAGE",
-            exists=True,
-            readable=True,
+            parser=_image,
             help="TIFF, MRC, PNG or JPEG; a zip, or a folder, of slices or of an OME-Zarr.",
         ),
     ],
@@ -73,7 +83,7 @@ def submit(  # the parameters are the command's options
     must_wait = wait or any(True for _ in outputs[0].wanted())
     with Client(url) as client:
         _require_class(client, model, only_class)
-        jobs = [_send(client, image, submission) for image in images]
+        jobs = [_send(client, image, submission, files) for image, files in zip(images, outputs, strict=True)]
         accepted = [job for job in jobs if job is not None]
         done = [True]
         if must_wait:
@@ -97,8 +107,9 @@ def _require_class(client: Client, model: str, only_class: str | None) -> None:
         )
 
 
-def _send(client: Client, image: Path, submission: Submission) -> Job | None:
-    """The accepted job; None, and a complaint, when the service refused this image."""
+def _send(client: Client, image: Path, submission: Submission, files: Outputs) -> Job | None:
+    """The accepted job; None, and a complaint, when the service refused this image, or its labels cannot be
+    what they shall be saved as."""
     console = stderr()
     try:
         with upload_progress(console, image.name) as on_bytes:
@@ -110,6 +121,13 @@ def _send(client: Client, image: Path, submission: Submission) -> Job | None:
         return None
     console.print(Text(f"{image.name}: job {job.id}", "dim"), soft_wrap=True)
     show_warnings(job, image.name)
+    if job.input.is_volume and files.labels is not None and files.labels.suffix.lower() == ".png":
+        client.cancel(job.id)
+        complain(
+            f"{image} is a volume, and a PNG holds one slice. The job was cancelled: save the label map as "
+            ".tif, .npy or .zarr.zip."
+        )
+        return None
     return job
 
 

@@ -47,6 +47,7 @@ def up(  # the parameters are the command's options
     """
     if api_only and workers:
         raise typer.BadParameter("--api-only starts no worker; leave --workers away, or --api-only.")
+    option.tell_of_strangers()
     settings = option.settings_of(
         {
             "host": host,
@@ -78,6 +79,7 @@ def worker(
 
     Without --redis they join the `emserve up` of the same data folder.
     """
+    option.tell_of_strangers()
     settings = option.settings_of(
         {
             "data_dir": data_dir,
@@ -115,7 +117,7 @@ def _run_service(outline: Outline) -> None:
         house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
         _open_broker(house, bound, steps)
         url = _open_api(house, listener, steps)
-        devices = _open_workers(house, bound, Probe(url, steps), steps) if bound.workers else []
+        devices = _open_workers(house, bound, steps) if bound.workers else []
         if house.must_end:
             return
         seconds = time.monotonic() - begun
@@ -136,7 +138,7 @@ def _run_workers(outline: Outline) -> None:
         house = stack.enter_context(Household(outline, steps, signals))
         fleet = Fleet(_known_broker(settings, steps))
         devices = _start_workers(house, settings, steps)
-        house.watch_until(lambda: any(entry.name in house.worker_names for entry in fleet.workers()))
+        house.watch_until(lambda: _has_worker(fleet, house))
         if house.must_end:
             return
         steps.done(f"ready: {workers_text(devices, settings.workers, house.threads)}; Ctrl-C stops")
@@ -179,18 +181,27 @@ def _open_api(house: Household, listener: socket.socket, steps: Steps) -> str:
     begun = time.monotonic()
     url = url_of(listener)
     house.start_api(listener)
-    if house.watch_until(Probe(url, steps).takes_jobs):
+    if house.watch_until(Probe(url, steps).can_work):
         steps.done(f"{url}, after {time.monotonic() - begun:.1f} s")
     return url
 
 
-def _open_workers(house: Household, settings: Settings, probe: Probe, steps: Steps) -> list[str]:
-    """Starts the workers and waits until one of them holds a model warm; their devices."""
+def _open_workers(house: Household, settings: Settings, steps: Steps) -> list[str]:
+    """Starts the workers and waits until one of them is warm; their devices."""
     begun = time.monotonic()
     devices = _start_workers(house, settings, steps)
-    if house.watch_until(lambda: probe.has_worker(house.worker_names)):
+    fleet = Fleet(connect(settings.redis_url))
+    if house.watch_until(lambda: _has_worker(fleet, house)):
         steps.done(f"warm after {time.monotonic() - begun:.1f} s")
     return devices
+
+
+def _has_worker(fleet: Fleet, house: Household) -> bool:
+    """Whether a worker that was started here is live; one of a killed service may seem so for a while."""
+    try:
+        return any(entry.name in house.worker_names for entry in fleet.workers())
+    except BrokerUnavailable:  # for a moment; who needs it longer says so
+        return False
 
 
 def _start_workers(house: Household, settings: Settings, steps: Steps) -> list[str]:

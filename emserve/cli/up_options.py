@@ -1,5 +1,6 @@
 """Options of `emserve up` and `emserve worker`; each overrides the EMSERVE_ variable of the same name."""
 
+import difflib
 import json
 import os
 import re
@@ -15,9 +16,12 @@ from rich.text import Text
 from emserve.cards import Catalogue
 from emserve.cli.consoles import stderr
 from emserve.cli.listener import is_loopback
+from emserve.client.address import VARIABLE
 from emserve.errors import ModelMissing, UnknownModel
 from emserve.settings import Settings
 from emserve.wording import words_of
+
+LOG_DIR_VARIABLE = "EMSERVE_LOG_DIR"
 
 # None means "not given": the environment, then the default of Settings decide.
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")]
@@ -36,7 +40,7 @@ StorageUrl = Annotated[
 LogDir = Annotated[
     Path | None,
     typer.Option(
-        envvar="EMSERVE_LOG_DIR",
+        envvar=LOG_DIR_VARIABLE,
         help="Folder of the logs. [default: logs in the data folder at a terminal, else stderr]",
     ),
 ]
@@ -47,6 +51,15 @@ AllowAnonymous = Annotated[
 ]
 
 Given = dict[str, str | int | bool | Path | None]
+
+
+def tell_of_strangers() -> None:
+    """A misspelt variable would do nothing, without a word."""
+    known = {f"EMSERVE_{name.upper()}" for name in Settings.model_fields} | {VARIABLE, LOG_DIR_VARIABLE}
+    for name in sorted(name for name in os.environ if name.startswith("EMSERVE_") and name not in known):
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f": is {near[0]} meant?" if near else "."
+        stderr().print(Text(f"{name} is no setting, so it does nothing{hint}", "yellow"), soft_wrap=True)
 
 
 def settings_of(given: Given) -> Settings:
@@ -75,7 +88,7 @@ def _explain(error: ErrorDetails, given: Given) -> str:
         where, remedy = variable, f"Change {variable}"
     about = Settings.model_fields[field]
     is_secret = SecretStr in get_args(about.annotation)
-    value = "what it is" if is_secret else repr(error["input"])
+    value = "what was given" if is_secret else repr(error["input"])
     return f"{where} cannot be {value}: {words_of(error)}. {remedy}. It means: {about.description or ''}"
 
 

@@ -13,6 +13,8 @@ _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 def choose_url(given: str | None = None) -> str:
     """The service's address, without a slash at its end. Raises BadAddress for what is none."""
+    if given is not None and not isinstance(given, str):
+        raise BadAddress(f"The service's address is a text, such as {DEFAULT_URL}; not {given!r:.80}.")
     url = given or os.environ.get(VARIABLE) or DEFAULT_URL
     try:
         parts = urlsplit(url)

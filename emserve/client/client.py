@@ -23,7 +23,7 @@ from emserve.client.payload import CHUNK_BYTES, Image, OnBytes, Payload, open_pa
 from emserve.client.segmentation import Labels, Row, Segmentation
 from emserve.client.sink import Sink
 from emserve.client.stories import OnProgress, Patience, Reply, Story, ValueT
-from emserve.client.submission import ParametersLike, Submission, make_parameters
+from emserve.client.submission import ParametersLike, make_submission
 from emserve.client.wire import Wire
 from emserve.jobs import Job, JobStatus
 
@@ -66,7 +66,7 @@ class Client:
         choose. A submission is never sent twice: after ServiceUnreachable, `jobs` says whether it arrived.
         Raises InvalidParameters, UnusableImage, MissingPackage and OSError before anything is sent.
         """
-        submission = Submission(model, make_parameters(params), tags or {})
+        submission = make_submission(model, params, tags)
         with open_payload(image, filename, on_bytes) as payload:
             return self._carry_out(stories.submit(submission, payload))
 
@@ -143,16 +143,17 @@ class Client:
         path: str | os.PathLike[str],
         format: str | None = None,  # noqa: A002  # the service's own word for it
         only_class: str | int | None = None,
+        z: int | None = None,
     ) -> Path:
         """Writes a result to `path`, which appears only once it is complete and its checksum is right.
 
         `part`: labels, objects, preview or provenance. `format`: as the service names them (ome-tiff, tiff,
         npy, png, zarr; csv, json); None goes by the extension of `path`, and raises UnknownFormat if that
-        tells none. `only_class`, the name or id of a class: labels or objects of that class alone. A folder
-        that is missing is made.
+        tells none. `only_class`, the name or id of a class: labels or objects of that class alone. `z`: of
+        a volume's labels or preview, that slice, which a PNG can hold. A folder that is missing is made.
         """
         target = Path(path)
-        wanted = Wanted(part, format or format_of(part, target), only_class)
+        wanted = Wanted(part, format or format_of(part, target), only_class, z)
         with draft(target) as file:
             self._carry_out(stories.fetch(job_id, wanted, Sink(file)))
         return target

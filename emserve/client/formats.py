@@ -25,6 +25,7 @@ _FORMATS: dict[Part, dict[str, str | None]] = {
 """By extension; None where the service knows one form only."""
 
 _BY_CLASS: tuple[Part, ...] = ("labels", "objects")
+_BY_SLICE: tuple[Part, ...] = ("labels", "preview")
 _PATHS: dict[Part, str] = {part: part for part in _FORMATS} | {"preview": "preview.png"}
 
 
@@ -49,11 +50,15 @@ class Wanted:
     """As the service names it; None where it knows one form only."""
     only_class: str | int | None = None
     """Name or id of the class whose objects are wanted; None for all."""
+    z: int | None = None
+    """Of a volume's labels or preview, the slice that is wanted; None for all."""
 
     def __post_init__(self) -> None:
         _require(self.part)
         if self.only_class is not None and self.part not in _BY_CLASS:
             raise UnknownFormat(f"The {self.part} is of all classes; only {' and '.join(_BY_CLASS)} are not.")
+        if self.z is not None and self.part not in _BY_SLICE:
+            raise UnknownFormat(f"The {self.part} is of all slices; only {' and '.join(_BY_SLICE)} are not.")
 
     @property
     def path(self) -> str:
@@ -62,7 +67,7 @@ class Wanted:
 
     def query(self) -> dict[str, str]:
         """The query of the result's URL."""
-        values = {"format": self.format, "class": self.only_class}
+        values = {"format": self.format, "class": self.only_class, "z": self.z}
         return {name: str(value) for name, value in values.items() if value is not None}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from emserve.client.errors import InvalidParameters
 from emserve.jobs import JobStatus
 
 _PAGE_SIZE = 100  # the most that the service gives at once
@@ -23,6 +24,8 @@ class JobFilter:
 
     def query(self, left: int | None, token: str | None) -> Mapping[str, str]:
         """Query of the page that begins at `token`, of which `left` jobs are wanted (None: all)."""
+        if self.created_after is not None and not isinstance(self.created_after, datetime):
+            raise InvalidParameters(f"`created_after` is a datetime, not {self.created_after!r:.80}.")
         after = self.created_after.astimezone().isoformat() if self.created_after else None
         values = {
             "status": str(self.status) if self.status else None,

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from emserve.client.errors import MissingPackage, UnusableImage
 
-Image = str | os.PathLike[str] | bytes | BinaryIO | NDArray[Any]  # the server judges the data type
+Image = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any]
 """A path; the bytes of an image file, or a binary file that holds them; a folder of slices or
-of an OME-Zarr; or grey values of shape (H, W) or (Z, H, W)."""
+of an OME-Zarr; or grey values of shape (H, W) or (Z, H, W), whose data type the server judges."""
 OnBytes = Callable[[int, int | None], None]
 """Is told after each piece how many bytes were sent and how many there are (None: unknown)."""
 
 CHUNK_BYTES = 1 << 18
-_COLOURS = (3, 4)  # channels of a colour image, which would be taken for columns
+_CHANNELS = (1, 2, 3, 4)  # of a pixel: such an array's channels would be taken for columns
+_SLICES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrc")
+_ZARR_ROOT = ("zarr.json", ".zgroup", ".zarray")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,11 @@ class Payload:
 def open_payload(image: Image, filename: str | None, on_bytes: OnBytes | None) -> Iterator[Payload]:
     """`image` as a file; files that were opened here are closed again.
 
-    Raises UnusableImage or MissingPackage for an array, OSError for a path that cannot be read.
+    Raises UnusableImage for what is no image, MissingPackage for an array, OSError for a path that cannot be
+    read.
     """
+    if isinstance(image, str) and not image:
+        raise UnusableImage("The path of the image is empty.")
     if isinstance(image, np.ndarray):
         with tempfile.NamedTemporaryFile(suffix=".tif") as file:  # tifffile wants a file with a name
             _write_tiff(file, image)
@@ -54,30 +59,44 @@ def open_payload(image: Image, filename: str | None, on_bytes: OnBytes | None) -
     elif isinstance(image, str | os.PathLike) and Path(image).is_dir():
         path = Path(image).resolve()
         with tempfile.TemporaryFile() as packed:
-            _pack(path, packed)
+            _pack(path, _files_of(path), packed)
             packed.seek(0)
             yield Payload(packed, filename or f"{path.name}.zip", _remaining(packed), on_bytes)
     elif isinstance(image, str | os.PathLike):
         path = Path(image)
         with path.open("rb") as opened:
             yield Payload(opened, filename or path.name, _remaining(opened), on_bytes)
-    elif isinstance(image, bytes):
-        yield Payload(io.BytesIO(image), filename or "image", len(image), on_bytes)
+    elif isinstance(image, bytes | bytearray | memoryview):
+        value = bytes(image)
+        yield Payload(io.BytesIO(value), filename or "image", len(value), on_bytes)
     else:
+        _require_binary(image)
         name = getattr(image, "name", None)
         named = Path(name).name if isinstance(name, str) else "image"
         yield Payload(image, filename or named, _remaining(image), on_bytes)
 
 
+def _require_binary(given: object) -> None:
+    """Raises UnusableImage for what is no binary file, whatever it is."""
+    if not hasattr(given, "read") or isinstance(given, io.TextIOBase):
+        kind = "a file in text mode" if hasattr(given, "read") else type(given).__name__
+        raise UnusableImage(
+            'An image is a path, the bytes of an image file, a file opened with "rb", or an array of grey '
+            f"values; this is {kind}."
+        )
+
+
 def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
     """`array`, (H, W) or (Z, H, W), as an uncompressed TIFF, the one form that keeps every data type the
     service takes."""
-    is_colour = array.ndim == 3 and array.shape[-1] in _COLOURS
-    if array.ndim not in (2, 3) or array.size == 0 or is_colour:
+    has_channels = array.ndim == 3 and array.shape[-1] in _CHANNELS
+    if array.ndim not in (2, 3) or array.size == 0 or has_channels:
         raise UnusableImage(
             f"An array has the shape (H, W), of a volume (Z, H, W), and at least one pixel; this one is "
-            f"{array.shape}. Pick one channel, or give a file."
+            f"{array.shape}. Pick one channel, such as `array[..., 0]`, or give a file."
         )
+    if isinstance(array, np.ma.MaskedArray) and np.ma.getmaskarray(array).any():
+        raise UnusableImage("An array's mask cannot be sent: fill what it hides, such as `array.filled(0)`.")
     try:
         import tifffile
     except ImportError as error:
@@ -94,12 +113,30 @@ def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
         raise UnusableImage(f"An array of {array.dtype} cannot be written as a TIFF: {error}.") from error
 
 
-def _pack(folder: Path, file: IO[bytes]) -> None:
-    """A zip of a folder of slices, or of a Zarr; its files are not packed again. Raises OSError."""
+def _files_of(folder: Path) -> list[Path]:
+    """The slices in a folder, or all files of a Zarr. Raises UnusableImage where it is neither, so that
+    nobody sends what happens to lie somewhere; OSError."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    if any((place / name).is_file() for place in (folder, *_folders_in(folder)) for name in _ZARR_ROOT):
+        return files
+    slices = [path for path in files if path.suffix.lower() in _SLICES and not path.name.startswith(".")]
+    if not slices:
+        raise UnusableImage(
+            f"{folder} is a folder and neither an OME-Zarr nor one of slices: nothing in it ends in "
+            f"{', '.join(_SLICES)}."
+        )
+    return slices
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()]
+
+
+def _pack(folder: Path, files: list[Path], file: IO[bytes]) -> None:
+    """A zip of these files of a folder, which are not packed again. Raises OSError."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                archive.write(path, path.relative_to(folder))
+        for path in files:
+            archive.write(path, path.relative_to(folder))
 
 
 def _remaining(file: IO[bytes]) -> int | None:

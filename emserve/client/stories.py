@@ -14,7 +14,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from emserve.client.answer import Answer, Broken
 from emserve.client.call import STUBBORN_TRIES, TRIES, Call, Pause
-from emserve.client.errors import JobCancelled, JobFailed, ServiceUnreachable, WaitTimedOut
+from emserve.client.errors import (
+    InvalidParameters,
+    JobCancelled,
+    JobFailed,
+    ServiceUnreachable,
+    WaitTimedOut,
+)
 from emserve.client.formats import Wanted
 from emserve.client.job_filter import JobFilter
 from emserve.client.model_info import ModelInfo, ModelInfos
@@ -67,7 +73,9 @@ def submit(submission: Submission, payload: Payload) -> Story[Job]:
 
 
 def read_job(job_id: str, wait_seconds: float | None = None, tries: int = TRIES) -> Story[Job]:
-    headers = {} if wait_seconds is None else {"Prefer": f"wait={max(0, int(wait_seconds))}"}
+    if wait_seconds is not None:
+        wait_seconds = max(0, int(min(wait_seconds, _LONG_POLL_SECONDS)))
+    headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
     call = Call("GET", _path(job_id), headers=headers, patience_seconds=wait_seconds or 0, tries=tries)
     return (yield from _ask(call)).read_as(_JOB)
 
@@ -111,7 +119,7 @@ def list_models() -> Story[list[ModelInfo]]:
 
 
 def read_model(reference: str) -> Story[ModelInfo]:
-    return (yield from _ask(Call("GET", f"/v1/models/{quote(reference, safe='@')}"))).read_as(_MODEL)
+    return (yield from _ask(Call("GET", f"/v1/models/{_name(reference, 'model')}"))).read_as(_MODEL)
 
 
 def read_objects(job_id: str, only_class: str | int | None = None) -> Story[list[Row]]:
@@ -163,4 +171,12 @@ def _result_call(job_id: str, wanted: Wanted, sink: Sink | None = None) -> Call:
 
 
 def _path(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"
+    return f"/v1/jobs/{_name(job_id, 'job')}"
+
+
+def _name(given: object, of: str) -> str:
+    """An id as a step of a path. Raises InvalidParameters for what is none: a path would lead elsewhere."""
+    if not isinstance(given, str) or not given:
+        hint = f": give its `id`, {given.id}" if isinstance(given, Job | ModelInfo) else ""
+        raise InvalidParameters(f"A {of} is named by its id, a text, not by {type(given).__name__}{hint}.")
+    return quote(given, safe="@")

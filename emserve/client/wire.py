@@ -9,8 +9,10 @@ from emserve import __version__
 from emserve.client.address import choose_url, is_local
 from emserve.client.answer import Answer, Broken
 from emserve.client.call import Call
+from emserve.client.errors import InvalidParameters
 
 _CONNECT_SECONDS = 5.0
+_LONGEST_SECONDS = 86_400
 _LOST = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 _HEADERS = {
     "User-Agent": f"emserve/{__version__}",
@@ -30,6 +32,12 @@ class Wire:
 
     @classmethod
     def to(cls, url: str | None, timeout_seconds: float) -> "Wire":
+        """Raises BadAddress and InvalidParameters."""
+        given: object = timeout_seconds
+        if not isinstance(given, int | float) or not 0 < given <= _LONGEST_SECONDS:
+            raise InvalidParameters(
+                f"`timeout` is a number of seconds above 0, at most a day; not {given!r:.80}."
+            )
         return cls(choose_url(url), timeout_seconds)
 
     def client_options(self) -> dict[str, Any]:  # keyword arguments of httpx's two clients

@@ -24,6 +24,7 @@ class NotReady(EmserveError):
     slug = "not-ready"
     title = "The service cannot take jobs"
     status = 503
+    is_routine = True
 
 
 class Alive(BaseModel):

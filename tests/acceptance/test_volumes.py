@@ -91,6 +91,7 @@ def test_regions_and_slices(http: httpx.Client, volume: Json) -> None:
     )
     refused(http.get(f"/v1/jobs/{volume['id']}/labels?z=14"), 422, "invalid-request", "0 to 13", "slice 14")
     refused(http.get(f"/v1/jobs/{volume['id']}/labels?format=png"), 406, "not-acceptable", "?z=")
+    refused(http.get(f"/v1/jobs/{volume['id']}/labels?format=png&z0=7&z1=8"), 406, "not-acceptable", "?z=")
     png = http.get(f"/v1/jobs/{volume['id']}/labels?format=png&z=7")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png.content))), labels[7])
 

@@ -175,6 +175,7 @@ def test_a_disk_that_is_nearly_full_takes_no_upload_and_says_so(
 
     assert (refusal.status_code, refusal.json()["type"]) == (507, "urn:emserve:problem:storage-full")
     assert "EMSERVE_MIN_FREE_BYTES" in refusal.json()["detail"]
+    assert 0 <= refusal.json()["given"] < refusal.json()["limit"]
     assert readiness.status_code == 503
     assert [each["pointer"] for each in readiness.json()["errors"]] == ["/disk"]
     assert read.status_code == 200, "what fits is still served"

@@ -223,8 +223,27 @@ def test_of_two_sweepers_one_works(book: JobBook, redis: Redis, sweeper_of: Make
     sweeper = sweeper_of(book)
     redis.set("emserve:lock:sweeper", "another", px=5000)
     assert sweeper.run_once() == []
+    sweeper.release()
+    assert redis.get("emserve:lock:sweeper") == b"another", "what another holds is not released"
     redis.delete("emserve:lock:sweeper")
     assert sweeper.run_once() == [job_id]
+
+
+def test_a_sweeper_that_ends_keeps_the_next_one_waiting_for_nothing(
+    book: JobBook, redis: Redis, sweeper_of: Make
+) -> None:
+    sweeper = sweeper_of(book)
+    sweeper.run_once()
+    assert redis.exists("emserve:lock:sweeper")
+    sweeper.release()
+    assert not redis.exists("emserve:lock:sweeper")
+
+
+def test_a_sweeper_that_was_killed_keeps_nobody_waiting_long_however_seldom_it_swept(
+    book: JobBook, redis: Redis, sweeper_of: Make
+) -> None:
+    sweeper_of(book, sweep_seconds=86_400).run_once()
+    assert redis.ttl("emserve:lock:sweeper") <= 120
 
 
 def test_a_sweeper_that_must_stop_leaves_the_rest_for_later(book: JobBook, sweeper_of: Make) -> None:

@@ -98,6 +98,12 @@ def test_a_list_that_is_no_json_is_shown_as_it_should_have_been(tmp_path: Path) 
     assert """EMSERVE_WARM_MODELS='["mitonet", "nucleonet"]'""" in said
 
 
+def test_a_misspelt_variable_is_told_of_with_what_is_near(tmp_path: Path) -> None:
+    said = _misused("up", "--data-dir", str(tmp_path), "--port", "70000", EMSERVE_WORKER="2", EMSERVE_URL="x")
+    assert "EMSERVE_WORKER is no setting, so it does nothing: is EMSERVE_WORKERS meant?" in said
+    assert "EMSERVE_URL" not in said, "a variable of the commands"
+
+
 @pytest.mark.parametrize("command_name", ["up", "worker"])
 @pytest.mark.parametrize(
     ("name", "value", "model"),

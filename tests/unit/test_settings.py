@@ -28,7 +28,7 @@ _CHANGED: dict[str, Any] = {
     "model_mirror": "https://mirror.example.org",
     "model_memory_bytes": 123,
     "job_timeout_seconds": 1.5,
-    "worker_memory_bytes": 456,
+    "worker_memory_bytes": 600_000_000,
     "max_pixels": 789,
     "max_voxels": 7890,
     "max_upload_bytes": 1011,
@@ -38,7 +38,7 @@ _CHANGED: dict[str, Any] = {
     "min_free_bytes": 19,
     "upload_idle_seconds": 2.5,
     "min_upload_bytes_per_second": 20,
-    "decode_memory_bytes": 1213,
+    "decode_memory_bytes": 1_000_000_000,
     "decode_seconds": 14,
     "renderers": 15,
     "max_wait_seconds": 16,
@@ -104,6 +104,32 @@ def test_a_wrong_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("EMSERVE_DEVICE", "gpu")
     with pytest.raises(ValidationError, match="device"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("keep_jobs_days", 3_000_000, "36500"),
+        ("keep_jobs_days", float("inf"), "finite"),
+        ("keep_tombstones_days", 9_999_999, "36500"),
+        ("sweep_seconds", float("inf"), "finite"),
+        ("job_timeout_seconds", float("nan"), "finite"),
+        ("decode_memory_bytes", 1_000_000, "536870912"),
+        ("worker_memory_bytes", 300_000_000, "536870912"),
+        ("storage", "s3://", "bucket"),
+        ("storage", "s3:///", "bucket"),
+        ("device", "gpu", "cuda: and a number"),
+        ("model_mirror", "ftp://x", "https://"),
+        ("allowed_origins", ["http://x/"], "no slash at its end"),
+        ("log_format", "xml", "'json' or 'console'"),
+    ],
+)
+def test_a_value_that_could_only_fail_later_is_refused_in_words(name: str, value: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({name: value})
+    (fault,) = caught.value.errors()
+    assert said in fault["msg"]
+    assert "pattern" not in fault["msg"]
 
 
 @pytest.mark.parametrize("origin", ["*", "null", "viewer.example.org", "https://a.org/", "https://A.org", ""])

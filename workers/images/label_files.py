@@ -27,8 +27,8 @@ def write_png(labels: LabelMap, path: Path) -> None:
     """A grey PNG of 16 bits. Raises NotAcceptable when there are more than 65535 objects, and for volumes."""
     if len(labels.shape) > 2:
         raise NotAcceptable(
-            f"The label map is a volume of {labels.shape[0]} slices, and a PNG holds one: say which with "
-            "`?z=`, or take ome-tiff, npy or zarr."
+            "A PNG holds one slice, and what is asked for is a volume: say which slice with `?z=`, or take "
+            "ome-tiff, npy or zarr."
         )
     if labels.dtype == np.uint32:
         raise NotAcceptable(

@@ -52,7 +52,7 @@ class ZarrReader:
         if missing:
             raise UnreadableImage(
                 f"The Zarr lacks chunks of its array, such as {', '.join(missing)}: the copy is incomplete, "
-                "or was written without its empty chunks (zarr does with `write_empty_chunks=True`)."
+                "or zarr left out chunks of nothing but zeros: write it with `write_empty_chunks=True`."
             )
 
     def depth(self, volume: GreyImage) -> int:

@@ -84,6 +84,15 @@ def test_a_service_that_is_not_there_is_one_paragraph(arguments: list[str], tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("path", ["", "nowhere.tif"])
+def test_an_image_that_is_not_there_is_named_before_anything_is_sent(path: str) -> None:
+    with far_side(QUEUED) as side:
+        done = run("submit", path, "--model", "mitonet", "--url", side.url)
+    assert done.returncode == 2
+    assert f"'{path}' does not exist" in done.stderr
+    assert side.asked == []
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -105,12 +114,6 @@ def test_bad_options_are_found_before_anything_is_sent(options: list[str], image
     assert side.asked == []
 
 
-def test_a_missing_image_is_usage() -> None:
-    done = run("submit", "nowhere.tif", "--model", "mitonet", "--url", NOBODY)
-    assert done.returncode == 2
-    assert "nowhere.tif" in done.stderr
-
-
 def test_submit_prints_id_and_state_and_the_next_command(image: Path) -> None:
     with far_side(QUEUED) as side:
         done = run("submit", image, "--model", "mitonet", "--param", "downsampling=2", "--url", side.url)
@@ -119,6 +122,20 @@ def test_submit_prints_id_and_state_and_the_next_command(image: Path) -> None:
     assert f"emserve job 0199-a --wait --url {side.url}" in done.stderr
     assert side.asked[0].query["params"] == '{"downsampling":2}'
     assert side.asked[0].body == b"image"
+
+
+def test_labels_of_a_volume_as_a_png_are_refused_before_the_wait_and_the_job_is_cancelled(
+    image: Path, tmp_path: Path
+) -> None:
+    plane = make_job(JobStatus.QUEUED)
+    volume = plane.model_copy(
+        update={"input": plane.input.model_copy(update={"shape": [3, 4, 5], "axes": "ZYX"})}
+    )
+    with far_side(json_reply(volume, 202), json_reply(volume, 202)) as side:
+        done = run("submit", image, "--model", "mitonet", "--out", tmp_path / "a.png", "--url", side.url)
+    assert done.returncode == 1
+    assert "is a volume, and a PNG holds one slice" in done.stderr
+    assert [asked.path for asked in side.asked] == ["/v1/jobs", "/v1/jobs/0199-a/cancel"]
 
 
 def test_submit_in_json_prints_the_job_alone(image: Path) -> None:

@@ -5,7 +5,9 @@ import hashlib
 import io
 import socket
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,10 @@ import tifffile
 
 from emserve.client import (
     ApiError,
+    BadAddress,
     Client,
     CorruptAnswer,
+    InvalidParameters,
     JobFailed,
     ServiceUnreachable,
     UnexpectedAnswer,
@@ -102,7 +106,102 @@ def test_an_array_of_three_axes_is_sent_as_slices_and_a_folder_as_a_zip(tmp_path
     assert side.asked[1].query["filename"] == "cell.zip"
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (0, 5), (40, 50, 3)])
+def test_of_a_folder_only_slices_or_a_zarr_are_sent(tmp_path: Path) -> None:
+    (tmp_path / "slices" / ".ssh").mkdir(parents=True)
+    for name in ("2.tif", "1.PNG", "notes.txt", ".hidden.png", ".ssh/id"):
+        (tmp_path / "slices" / name).write_bytes(b"x")
+    (tmp_path / "cell.zarr" / "0").mkdir(parents=True)
+    for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0"):
+        (tmp_path / "cell.zarr" / name).write_bytes(b"x")
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        client.submit(tmp_path / "slices", "mitonet")
+        client.submit(tmp_path / "cell.zarr", "mitonet")
+    names = [zipfile.ZipFile(io.BytesIO(asked.body)).namelist() for asked in side.asked]
+    assert names == [["1.PNG", "2.tif"], [".zattrs", ".zgroup", "0/.zarray", "0/0.0"]]
+
+
+@pytest.mark.parametrize("image", ["", "folder"])
+def test_what_lies_in_some_folder_is_not_sent(
+    image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "letter.txt").write_bytes(b"private")
+    with far_side(json_reply(make_job())) as side, Client(side.url) as client:
+        with pytest.raises(UnusableImage, match="empty" if not image else "neither an OME-Zarr nor"):
+            client.submit(image, "mitonet")
+        assert side.asked == []
+
+
+@pytest.mark.parametrize(
+    "image",
+    [None, 5, ["a.tif"], [[1, 2], [3, 4]], io.StringIO("text"), (each for each in "ab")],
+    ids=["none", "number", "paths", "lists", "text", "generator"],
+)
+def test_what_is_no_image_is_named(image: Any) -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(UnusableImage, match="An image is a path"):
+        client.submit(image, "mitonet")
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_of_every_kind_are_sent(kind: Callable[[bytes], bytearray | memoryview]) -> None:
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        client.submit(kind(b"image"), "mitonet")
+    assert side.asked[0].body == b"image"
+
+
+def test_a_mask_is_not_dropped_without_a_word() -> None:
+    image = np.ma.masked_less(np.arange(20, dtype=np.uint8).reshape(4, 5), 3)
+    with Client("http://127.0.0.1:9") as client, pytest.raises(UnusableImage, match=r"array\.filled"):
+        client.submit(image, "mitonet")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda client: client.submit(b"x", "mitonet", params='{"min_size": 3}'), "are a dictionary"),
+        (lambda client: client.submit(b"x", "mitonet", params=[1]), "are a dictionary"),
+        (lambda client: client.submit(b"x", "mitonet", tags="a:1"), "tags"),
+        (lambda client: client.submit(b"x", "mitonet", tags=["a"]), "tags"),
+        (lambda client: client.submit(b"x", "mitonet", tags={"a": np.int64(1)}), "tag's value is a text"),
+        (lambda client: client.submit(b"x", "mitonet", tags={"a:b": "1"}), "colon"),
+        (lambda client: client.submit(b"x", None), "A model is named by its id"),
+        (lambda client: client.labels(make_job()), "give its `id`, 0199-a"),
+        (lambda client: client.job(None), "not by NoneType"),
+        (lambda client: client.job(""), "named by its id"),
+        (lambda client: client.delete(""), "named by its id"),
+        (lambda client: client.model(""), "named by its id"),
+        (lambda client: list(client.jobs(created_after="2026-01-01")), "is a datetime"),
+    ],
+)
+def test_what_is_meant_otherwise_is_told_before_anything_is_sent(
+    call: Callable[[Any], object], said: str
+) -> None:
+    with far_side(json_reply(make_job())) as side, Client(side.url) as client:
+        with pytest.raises(InvalidParameters, match=said):
+            call(client)
+        assert side.asked == []
+
+
+@pytest.mark.parametrize("timeout", [None, "5", -1, 0, float("inf"), float("nan")])
+def test_a_timeout_that_is_none_is_told_at_once(timeout: Any) -> None:
+    with pytest.raises(InvalidParameters, match="`timeout` is a number of seconds"):
+        Client(timeout=timeout)
+
+
+def test_an_address_that_is_no_text_is_told_at_once() -> None:
+    wrong: Any = 5
+    with pytest.raises(BadAddress, match="is a text"):
+        Client(wrong)
+
+
+def test_a_wait_without_an_end_is_as_long_as_the_service_waits() -> None:
+    with far_side(json_reply(make_job())) as side, Client(side.url) as client:
+        client.job("0199-a", wait=float("inf"))
+    assert side.asked[0].headers["prefer"] == "wait=60"
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (0, 5), (40, 50, 1), (40, 50, 2), (40, 50, 3)])
 def test_an_array_that_is_no_grey_image_is_not_sent(shape: tuple[int, ...]) -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(UnusableImage, match=r"\(H, W\)"):
         client.submit(np.zeros(shape, np.uint8), "mitonet")
@@ -232,10 +331,14 @@ def test_a_missing_folder_is_made(tmp_path: Path) -> None:
     assert path.read_bytes() == b"bytes"
 
 
-def test_a_refusal_leaves_no_file(tmp_path: Path) -> None:
+def test_a_refusal_leaves_no_file_and_no_folder(tmp_path: Path) -> None:
     with far_side(json_reply(make_problem(409), 409)) as side, Client(side.url) as client:
         with pytest.raises(ApiError):
             client.save("a", "objects", tmp_path / "out.csv")
+        with pytest.raises(ApiError):
+            client.save("a", "objects", tmp_path / "new" / "deep" / "out.csv")
+        with pytest.raises(IsADirectoryError, match=tmp_path.name):
+            client.save("a", "objects", tmp_path, format="csv")
         with pytest.raises(UnknownFormat):
             client.save("a", "objects", tmp_path / "out.xls")
     assert list(tmp_path.iterdir()) == []

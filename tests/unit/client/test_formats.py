@@ -39,6 +39,13 @@ def test_a_result_that_no_job_has_is_refused_with_those_that_there_are() -> None
         format_of("lables", "cell.tif")  # type: ignore[arg-type]  # as somebody types it
 
 
+def test_a_slice_is_part_of_the_query() -> None:
+    assert Wanted("labels", "png", z=3).query() == {"format": "png", "z": "3"}
+    assert Wanted("preview", z=0).query() == {"z": "0"}
+    with pytest.raises(UnknownFormat, match="The objects is of all slices"):
+        Wanted("objects", "csv", z=3)
+
+
 def test_a_class_is_part_of_the_query() -> None:
     assert Wanted("labels", "npy", "er").query() == {"format": "npy", "class": "er"}
     assert Wanted("objects", "json", 2).query() == {"format": "json", "class": "2"}
