@@ -23,7 +23,6 @@ MODELS = ("mitonet@1", "mitonet-mini@1", "mitonet@starter")
 Mode = Literal["fp32, plain torch", "bf16, plain torch", "fp32", "bf16"]
 MODES: tuple[Mode, ...] = ("fp32, plain torch", "bf16, plain torch", "fp32", "bf16")
 """Plain torch: channels last, and bf16 by autocast. The others are the network as the service runs it."""
-_MATRIX = 2048
 _FEWEST_RUNS = 3
 
 
@@ -46,8 +45,12 @@ class Forward:
         return self.network_s + self.rendering_s
 
 
-def measure_forward(model: str, side: int, mode: Mode, at_least_s: float = 0.0) -> Forward:
-    """The fastest of three or more runs, which take `at_least_s` together, after one that warms up."""
+def measure_forward(
+    model: str, side: int, mode: Mode, at_least_s: float = 0.0, matrix: int = 2048
+) -> Forward:
+    """The fastest of three or more runs, which take `at_least_s` together, after one that warms up.
+
+    The floor is that of matrices of side `matrix`."""
     card = Catalogue(Path("no folder of models")).find(model)
     precision: Precision = "bf16" if mode.startswith("bf16") else "fp32"
     plain = mode.endswith("plain torch")
@@ -57,7 +60,7 @@ def measure_forward(model: str, side: int, mode: Mode, at_least_s: float = 0.0) 
         image = image.to(torch.float32 if plain else DTYPES[precision])
         with torch.autocast("cpu", torch.bfloat16, enabled=plain and precision == "bf16"):
             network_s, rendering_s = min(_runs(network, image, at_least_s), key=sum)
-        floor_s = _operations(card, side) / _operations_per_second(precision)
+        floor_s = _operations(card, side) / _operations_per_second(precision, matrix)
     return Forward(model, side, mode, network_s, rendering_s, floor_s)
 
 
@@ -100,10 +103,10 @@ def _operations(card: ModelCard, side: int) -> int:
     return int(counter.get_total_flops())
 
 
-def _operations_per_second(precision: Precision) -> float:
+def _operations_per_second(precision: Precision, side: int) -> float:
     """Of a product of large matrices: the most that this core gives."""
-    matrix = torch.ones(_MATRIX, _MATRIX, dtype=DTYPES[precision])
-    return 2 * _MATRIX**3 / fastest(lambda: matrix @ matrix, 5)
+    matrix = torch.ones(side, side, dtype=DTYPES[precision])
+    return 2 * side**3 / fastest(lambda: matrix @ matrix, 5)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ class Plan:
     forward_sides: tuple[int, ...] = (512, 1024)
     forward_seconds: float = 3.0
     """At least, for each network, size and mode."""
+    floor_matrix: int = 2048
+    """Side of the matrices whose product is the floor."""
     agreement_images: int = 24
     stack_slices: tuple[int, ...] = (64, 256, 1024)
     stack_side: int = 512

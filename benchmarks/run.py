@@ -107,7 +107,7 @@ class Run:
         for model in self._plan.models:
             self._on_step(f"forward pass of {model}")
             runs += [
-                measure_forward(model, side, mode, self._plan.forward_seconds)
+                measure_forward(model, side, mode, self._plan.forward_seconds, self._plan.floor_matrix)
                 for side in self._plan.forward_sides
                 for mode in MODES
             ]

@@ -38,10 +38,10 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with room for two small models, or one starter, and a warm list of which one is unknown."""
+    """A service with room for two small models, or one starter; of its warm list one is not installed."""
     settings = {
         "EMSERVE_MODEL_MEMORY_BYTES": str(int(2.5 * _MODEL_BYTES)),
-        "EMSERVE_WARM_MODELS": '["nobody", "mitonet"]',
+        "EMSERVE_WARM_MODELS": '["mitonet-mini", "mitonet"]',
     }
     with running_service(tmp_path_factory.mktemp("lab") / "data", settings=settings) as service:
         yield service
@@ -75,7 +75,7 @@ def remove(lab: RunningService, name: str) -> subprocess.CompletedProcess[str]:
 def test_models_come_without_a_restart_and_the_least_used_makes_room(
     lab: RunningService, http: httpx.Client, export: Path
 ) -> None:
-    assert loaded(http) == {"mitonet"}  # the name that nobody has cost it nothing
+    assert loaded(http) == {"mitonet"}  # the one that is not there cost it nothing
     for name in ("a", "b", "c"):
         install(models_dir(lab), name, export)
         assert shown(http, name)["state"] == "available"

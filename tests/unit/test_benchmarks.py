@@ -28,6 +28,7 @@ _TINY = Plan(
     models=("mitonet@starter",),
     forward_sides=(256,),
     forward_seconds=0.0,
+    floor_matrix=256,  # without units for bf16 a processor takes a minute for a large one
     agreement_images=1,
     stack_slices=(10,),
     stack_side=64,
