@@ -119,13 +119,17 @@ def _files_of(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     if any((place / name).is_file() for place in (folder, *_folders_in(folder)) for name in _ZARR_ROOT):
         return files
-    slices = [path for path in files if path.suffix.lower() in _SLICES and not path.name.startswith(".")]
+    slices = [path for path in files if path.suffix.lower() in _SLICES and not _is_hidden(path, folder)]
     if not slices:
         raise UnusableImage(
             f"{folder} is a folder and neither an OME-Zarr nor one of slices: nothing in it ends in "
             f"{', '.join(_SLICES)}."
         )
     return slices
+
+
+def _is_hidden(path: Path, below: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(below).parts)
 
 
 def _folders_in(folder: Path) -> list[Path]:

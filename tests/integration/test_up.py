@@ -90,7 +90,7 @@ def test_ctrl_c_ends_every_process_and_leaves_no_record(tmp_path: Path) -> None:
         assert '"level": "error"' not in log
 
 
-def test_killing_the_service_loses_no_job_though_the_next_start_finds_little_room(tmp_path: Path) -> None:
+def test_killing_the_service_leaves_no_process_and_loses_no_job(tmp_path: Path) -> None:
     with running_service(tmp_path / "data") as service:
         with service.client() as http:
             first, second = (submit(http, large_image(side)) for side in (4096, 256))
@@ -99,6 +99,7 @@ def test_killing_the_service_loses_no_job_though_the_next_start_finds_little_roo
         os.kill(service.process.pid, 9)
         eventually(lambda: not _living(family), "the end of every process", 30)
 
+    # Not even where the next start finds that the disk has become too full for new images.
     little_room = {"EMSERVE_MIN_FREE_BYTES": str(1 << 60)}
     with running_service(tmp_path / "data", settings=little_room) as again, again.client() as http:
         http.post(f"/v1/jobs/{first}/cancel")

@@ -108,7 +108,7 @@ def test_an_array_of_three_axes_is_sent_as_slices_and_a_folder_as_a_zip(tmp_path
 
 def test_of_a_folder_only_slices_or_a_zarr_are_sent(tmp_path: Path) -> None:
     (tmp_path / "slices" / ".ssh").mkdir(parents=True)
-    for name in ("2.tif", "1.PNG", "notes.txt", ".hidden.png", ".ssh/id"):
+    for name in ("2.tif", "1.PNG", "notes.txt", ".hidden.png", ".ssh/id.png"):
         (tmp_path / "slices" / name).write_bytes(b"x")
     (tmp_path / "cell.zarr" / "0").mkdir(parents=True)
     for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0"):
