@@ -17,7 +17,7 @@ from workers.images.sheet import Sheet
 
 LONGEST_SIDE = 2048
 _LEGEND_HEIGHT = 84
-_LEGEND_WIDTH = 640
+_LEGEND_WIDTH = 680
 _SMALL_SIDE = 512  # images up to here are enlarged, so that outlines do not cover what they surround
 _ENLARGED_SIDE = 1024
 _COLOURS = {  # of Okabe and Ito, which people with any kind of colour vision tell apart
@@ -112,7 +112,7 @@ def with_legend(picture: Image.Image, scores: Scores, plane: int | None) -> Imag
     if plane is not None:
         lines.append(f"plane {plane}, numbers of all")
     for number, line in enumerate(lines):
-        pen.text((442, picture.height + 6 + number * 24), line, fill="black", font=font)
+        pen.text((472, picture.height + 6 + number * 24), line, fill="black", font=font)
     return page
 
 
