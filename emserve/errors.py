@@ -162,8 +162,8 @@ class TooManyPages(LimitExceeded):
 
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(
-            f"The file has {given} pages or slices or more and this server reads at most {limit}. Save what "
-            "is meant as a file of its own, or a stack as an OME-Zarr, or ask the operator to raise "
+            f"The file has at least {given} pages or slices, and this server reads {limit} at most. Save "
+            "what is meant as a file of its own, or a stack as an OME-Zarr, or ask the operator to raise "
             "EMSERVE_MAX_PAGES.",
             given=given,
             limit=limit,

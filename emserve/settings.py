@@ -18,7 +18,7 @@ _STORAGE_SCHEMES = ("file:///", "s3://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 _LONG_DAYS, _LONG_SECONDS = 36_500, 86_400 * 365  # as good as for ever, and dates still reach there
-_LEAST_DECODE_BYTES, _LEAST_WORKER_BYTES = 512 * 1024**2, 512 * 1024**2
+_LEAST_MEMORY_BYTES = 512 * 1024**2  # a process takes about 400 MB before it has any work
 
 Origin = Annotated[
     str,
@@ -129,9 +129,9 @@ class Settings(BaseSettings):
     min_upload_bytes_per_second: Annotated[int, Field(ge=0)] = 1024
     """Least rate of an upload; 0 for none."""
 
-    decode_memory_bytes: Annotated[int, Field(ge=_LEAST_DECODE_BYTES)] = 8 * 1024**3
-    """Address space of a process that reads or renders images, of which it takes about 400 MB itself. Only
-    JPEGs, interlaced PNGs and TIFFs of one compressed strip need room for the whole image."""
+    decode_memory_bytes: Annotated[int, Field(ge=_LEAST_MEMORY_BYTES)] = 8 * 1024**3
+    """Address space of a process that reads or renders images, at least 512 MiB, of which it takes about 400
+    MB itself. Only JPEGs, interlaced PNGs and TIFFs of one compressed strip need room for the whole image."""
 
     decode_seconds: Annotated[int, Field(gt=0)] = 600
     """CPU time that reading or rendering one image may take."""
@@ -181,8 +181,8 @@ class Settings(BaseSettings):
     @field_validator("worker_memory_bytes")
     @classmethod
     def _room_to_rest(cls, memory: int) -> int:
-        if 0 < memory < _LEAST_WORKER_BYTES:
-            raise ValueError(f"a job's process needs {_LEAST_WORKER_BYTES} bytes before it has any work")
+        if 0 < memory < _LEAST_MEMORY_BYTES:
+            raise ValueError(f"a job's process needs {_LEAST_MEMORY_BYTES} bytes before it has any work")
         return memory
 
     @property

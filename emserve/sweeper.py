@@ -25,9 +25,8 @@ from emserve.settings import Settings
 log = logging.getLogger(__name__)
 
 _LOCK = "sweeper"
-_LONGEST_LOCK_SECONDS = (
-    120.0  # a sweeper that was killed keeps nobody waiting longer, however seldom it swept
-)
+_LONGEST_LOCK_SECONDS = 120.0
+"""A sweeper that was killed keeps others waiting no longer than this, however seldom it swept."""
 QUIET = timedelta(days=1)
 """What nobody has written to for so long, nobody is writing. Writers touch their files every few seconds."""
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
-from rich.text import Text
 
 from emserve.cli.client_options import url_hint
 from emserve.cli.complaints import INTERRUPTED
-from emserve.cli.consoles import stderr
+from emserve.cli.consoles import stderr, warn
 from emserve.cli.progress import job_progress
 from emserve.client.client import Client
 from emserve.jobs import Job
@@ -17,7 +16,7 @@ from emserve.jobs import Job
 def show_warnings(job: Job, image: str) -> None:
     """What the service warned of when it accepted the job of `image`, on stderr."""
     for warning in job.warnings:
-        stderr().print(Text(f"{image}: {warning.detail}", "yellow"), soft_wrap=True)
+        warn(f"{image}: {warning.detail}")
 
 
 def watch(client: Client, job: Job) -> Job:
@@ -40,5 +39,5 @@ def leaving_jobs(client: Client, jobs: Sequence[Job]) -> Iterator[None]:
             text = f"The job goes on. Watch it with `emserve job {ids} --wait{at}`, end it with"
         else:
             text = "The jobs go on, those that have not ended. End them with"
-        stderr().print(Text(f"\n{text} `emserve cancel {ids}{at}`.", "yellow"), soft_wrap=True)
+        warn(f"\n{text} `emserve cancel {ids}{at}`.")
         raise typer.Exit(INTERRUPTED) from error

@@ -3,6 +3,7 @@
 import sys
 
 from rich.console import Console
+from rich.text import Text
 
 _WIDTH_OF_A_FILE = 200  # no terminal has said how wide it is; ids must not be cut
 
@@ -13,3 +14,8 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     return Console(stderr=True, highlight=False)
+
+
+def warn(message: str) -> None:
+    """Something to know of, in yellow; the command goes on."""
+    stderr().print(Text(message, "yellow"), soft_wrap=True)

@@ -12,6 +12,7 @@ from emserve.cli.awaiting import leaving_jobs, show_warnings, watch
 from emserve.cli.client_options import Url
 from emserve.cli.consoles import stderr, stdout
 from emserve.cli.evaluate import compare
+from emserve.cli.job_view import objects_text
 from emserve.cli.objects_table import objects_table
 from emserve.cli.phantoms import LARGEST_SIDE, SMALLEST_SIDE, drawn_class, first_seed, make_phantom
 from emserve.cli.progress import upload_progress
@@ -105,12 +106,11 @@ def _segment(client: Client, image: Path, model: str) -> Job:
 
 
 def _show_score(console: Console, score: Scores) -> None:
-    found = "1 object" if score.predicted == 1 else f"{score.predicted} objects"
     text = Text.assemble(
         "\n",
         (f"F1 {score.f1_50:.2f}", "bold"),
         f" at IoU 0.5: precision {score.precision_50:.2f}, recall {score.recall_50:.2f}; "
-        f"{found} found, {score.true} there.",
+        f"{objects_text(score.predicted)} found, {score.true} there.",
     )
     console.print(text, soft_wrap=True)
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 from rich.text import Text
 
-from emserve.cli.consoles import stderr, stdout
+from emserve.cli.consoles import stderr, stdout, warn
 from emserve.cli.programs import ProgramFailed, run_program
 from emserve.scores import Scores
 
@@ -74,7 +74,7 @@ def evaluate(  # the parameters are the command's options
     _show(scores, json_file)
     if scores.true == 1 < scores.predicted and not components:
         hint = f"{true} holds a single object. If it is a mask, say --components: then its parts are objects."
-        stderr().print(Text(hint, "yellow"), soft_wrap=True)
+        warn(hint)
     if picture is not None:
         stderr().print(Text(f"picture: {picture}", "dim"), soft_wrap=True)
 

@@ -56,6 +56,10 @@ def job_table(jobs: Iterable[Job]) -> Table:
     return table
 
 
+def objects_text(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
+
+
 def changed_parameters(params: Parameters) -> dict[str, object]:
     """Those that are not what a bare request gets."""
     usual = Parameters()
@@ -98,7 +102,7 @@ def _facts(job: Job) -> Iterable[tuple[str, RenderableType]]:
         yield "Kept until", Text(f"{job.expires_at.astimezone():%Y-%m-%d %H:%M:%S}")
     if job.result is not None:
         result = job.result
-        found = "1 object" if result.objects == 1 else f"{result.objects} objects"
+        found = objects_text(result.objects)
         yield "Result", Text(f"{found}, {result.dtype}, on {result.device} ({result.precision})")
 
 

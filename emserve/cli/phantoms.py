@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emserve.cli.programs import run_program
 
-SMALLEST_SIDE, LARGEST_SIDE = 64, 8192
+SMALLEST_SIDE, LARGEST_SIDE = 64, 8192  # of what the generator makes
 _SECONDS = 600.0
 
 

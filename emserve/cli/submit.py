@@ -13,6 +13,7 @@ from emserve.cli.client_options import AsJson, Url, url_hint
 from emserve.cli.complaints import FAILED, complain
 from emserve.cli.consoles import stderr, stdout
 from emserve.cli.job_options import parse_parameters, parse_tags
+from emserve.cli.job_view import objects_text
 from emserve.cli.outputs import Outputs
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
@@ -142,7 +143,7 @@ def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
         complain(str(error))
         return False
     if not as_json and ended.result is not None:
-        found = "1 object" if ended.result.objects == 1 else f"{ended.result.objects} objects"
+        found = objects_text(ended.result.objects)
         stdout().print(Text(f"{ended.input.filename}: {ended.id} {ended.status}, {found}"), soft_wrap=True)
     for part, path in files.wanted():
         client.save(ended.id, part, path, only_class=files.class_of(part))

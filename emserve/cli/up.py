@@ -190,9 +190,10 @@ def _open_workers(house: Household, settings: Settings, steps: Steps) -> list[st
     """Starts the workers and waits until one of them is warm; their devices."""
     begun = time.monotonic()
     devices = _start_workers(house, settings, steps)
-    fleet = Fleet(connect(settings.redis_url))
-    if house.watch_until(lambda: _has_worker(fleet, house)):
-        steps.done(f"warm after {time.monotonic() - begun:.1f} s")
+    with contextlib.closing(connect(settings.redis_url)) as client:
+        fleet = Fleet(client)
+        if house.watch_until(lambda: _has_worker(fleet, house)):
+            steps.done(f"warm after {time.monotonic() - begun:.1f} s")
     return devices
 
 

@@ -11,10 +11,9 @@ import typer
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
-from rich.text import Text
 
 from emserve.cards import Catalogue
-from emserve.cli.consoles import stderr
+from emserve.cli.consoles import warn
 from emserve.cli.listener import is_loopback
 from emserve.client.address import VARIABLE
 from emserve.errors import ModelMissing, UnknownModel
@@ -59,7 +58,7 @@ def tell_of_strangers() -> None:
     for name in sorted(name for name in os.environ if name.startswith("EMSERVE_") and name not in known):
         near = difflib.get_close_matches(name, known, 1)
         hint = f": is {near[0]} meant?" if near else "."
-        stderr().print(Text(f"{name} is no setting, so it does nothing{hint}", "yellow"), soft_wrap=True)
+        warn(f"{name} is no setting, so it does nothing{hint}")
 
 
 def settings_of(given: Given) -> Settings:
@@ -114,7 +113,7 @@ def refuse_unknown_models(settings: Settings) -> None:
             except UnknownModel as error:
                 raise typer.BadParameter(f"{variable} names {reference}. {error}") from error
             except ModelMissing as error:
-                stderr().print(Text(f"{variable} names {reference}. {error}", "yellow"), soft_wrap=True)
+                warn(f"{variable} names {reference}. {error}")
 
 
 def refuse_exposure(settings: Settings) -> None:

@@ -23,7 +23,7 @@ OnBytes = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 1 << 18
 _CHANNELS = (1, 2, 3, 4)  # of a pixel: such an array's channels would be taken for columns
-_SLICES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrc")
+IMAGE_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg")
 _ZARR_ROOT = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -119,11 +119,13 @@ def _files_of(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     if any((place / name).is_file() for place in (folder, *_folders_in(folder)) for name in _ZARR_ROOT):
         return files
-    slices = [path for path in files if path.suffix.lower() in _SLICES and not _is_hidden(path, folder)]
+    slices = [
+        path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(path, folder)
+    ]
     if not slices:
         raise UnusableImage(
             f"{folder} is a folder and neither an OME-Zarr nor one of slices: nothing in it ends in "
-            f"{', '.join(_SLICES)}."
+            f"{', '.join(IMAGE_SUFFIXES)}."
         )
     return slices
 

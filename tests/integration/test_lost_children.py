@@ -1,8 +1,14 @@
 """A job whose process is killed in mid-run."""
 
+import subprocess
+import sys
+from multiprocessing import Pipe
+from pathlib import Path
+
 from emserve.jobs import JobStatus
 from tests.integration.workshop import Worker, Workshop, eventually
 from tests.pictures import large_image
+from tests.running_service import environment
 
 _LONG = large_image(1024)
 
@@ -66,3 +72,21 @@ def test_a_job_that_is_handed_to_a_dying_child_costs_no_attempt(workshop: Worksh
 
     assert workshop.succeeded(job_id).attempt == 1
     assert workshop.book.attempts.count(job_id) == 1
+
+
+def test_a_child_whose_supervisor_went_while_it_warmed_ends_quietly(tmp_path: Path) -> None:
+    ours, its = Pipe()
+    ours.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "workers.child", str(its.fileno()), "cpu"],
+        env=environment(EMSERVE_DATA_DIR=str(tmp_path)),
+        pass_fds=(its.fileno(),),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    its.close()
+    assert done.returncode == 0, done.stderr
+    assert "the supervisor is gone" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from emserve.cards import Catalogue, ModelCard, ModelState
 from emserve.cli.client_options import AsJson
-from emserve.cli.consoles import stderr, stdout
+from emserve.cli.consoles import stdout, warn
 from emserve.cli.models.options import DataDir, ModelDir, ServiceUrl, chosen_settings, service_to_ask
 from emserve.client.client import Client
 from emserve.client.model_info import ModelInfo
@@ -33,7 +33,7 @@ def list_models(
         found = [_info(card, catalogue) for card in catalogue.cards()]
         for file in catalogue.unreadable:
             text = f"{file} is no card that can be read, or not named after its model; it is left out"
-            stderr().print(Text(text, "yellow"), soft_wrap=True)
+            warn(text)
     if as_json:
         typer.echo(json.dumps([model.model_dump(mode="json") for model in found]))
     else:

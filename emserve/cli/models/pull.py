@@ -10,7 +10,7 @@ from rich.text import Text
 
 from emserve.cards import ModelCard
 from emserve.cli.complaints import FAILED, complain
-from emserve.cli.consoles import stderr, stdout
+from emserve.cli.consoles import stderr, stdout, warn
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings, installer
 from emserve.cli.progress import download_progress
 from emserve.client.address import is_local
@@ -79,7 +79,7 @@ def opened_publisher(source: str | None, settings: Settings, silence_seconds: fl
         return
     if address.startswith("http://") and not is_local(address):
         warning = f"{address} is not encrypted: whoever is in between can send other files."
-        stderr().print(Text(warning, "yellow"), soft_wrap=True)
+        warn(warning)
     with Downloader(Patience(silence_seconds=silence_seconds)) as downloader:
         yield OnlinePublisher(address, downloader)
 
@@ -96,7 +96,7 @@ def _pull(card: ModelCard, publisher: Publisher, folder: ModelFolder) -> None:
             f"{card.id}: no record lay beside the file, so its checksum was compared with nothing and its "
             f"licence is unknown here. {ZENODO}/records/{card.source.record} has both."
         )
-        stderr().print(Text(warning, "yellow"), soft_wrap=True)
+        warn(warning)
 
 
 def tell_installed(card: ModelCard, folder: ModelFolder) -> None:

@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.text import Text
-
 from emserve.cards import ModelCard
-from emserve.cli.consoles import stderr
+from emserve.cli.consoles import stderr, warn
 from emserve.cli.progress import download_progress
 from emserve.client.errors import ClientError
+from emserve.client.payload import IMAGE_SUFFIXES
 from emserve.errors import EmserveError
 from emserve.installer.errors import RecordUnusable
 from emserve.installer.folder import ModelFolder
 from emserve.installer.publisher import ZENODO, Publisher
 
-_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg", ".zip")
+_SUFFIXES = (*IMAGE_SUFFIXES, ".zip")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def _left_out(what: str) -> Iterator[None]:
     try:
         yield
     except (EmserveError, ClientError) as error:
-        stderr().print(Text(f"{what} left out: {error}", "yellow"), soft_wrap=True)
+        warn(f"{what} left out: {error}")
 
 
 def _names_of_images(number: str, publisher: Publisher) -> list[str]:
