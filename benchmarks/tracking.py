@@ -137,7 +137,18 @@ def _view(side: int, objects: int, number: int) -> Labels:
         away, nearest = tree.query(np.column_stack([np.full(len(voxels), z), voxels]))
         inside = away < sizes[nearest] * rng.uniform(0.97, 1.03)
         view[z] = np.where(inside, np.asarray(nearest) + 1, 0).reshape(side, side)
-    return view
+    return _numbered_as_tracked(view)
+
+
+def _numbered_as_tracked(view: Labels) -> Labels:
+    """The same objects in the order in which a tracker meets them, which decides between equals."""
+    first = np.full(int(view.max()) + 1, len(view))
+    for z in reversed(range(len(view))):
+        first[np.unique(view[z])] = z
+    first[0] = -1
+    number = np.empty(len(first), np.uint32)
+    number[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return number[view]
 
 
 def _labelled(view: Labels, workspace: Workspace, name: str) -> Labelled:

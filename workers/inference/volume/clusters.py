@@ -1,7 +1,6 @@
 """Clusters: which objects of three stacks are one object."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emserve.params import Parameters
+from workers.inference.volume.order import reference_order
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -80,7 +80,7 @@ def cluster(nodes: int, ties: Ties, rule: Rule) -> Instances:
     the reference, what is taken in loses its ties to others.
     """
     group = _components(nodes, ties.first, ties.second)
-    order = _order(group)
+    order = reference_order(group, ties.first, ties.second)
     rank = np.empty(nodes, np.int64)
     rank[order] = np.arange(nodes)
     found = _clustered(replace(ties, first=rank[ties.first], second=rank[ties.second]), group[order], rule)
@@ -100,21 +100,6 @@ def _clustered(ties: Ties, group: Integers, rule: Rule) -> Instances:
     kept = [each for each in members if len(each) >= rule.smallest]
     nodes = [node for each in kept for node in each]
     return Instances(np.array(nodes, np.int64), np.repeat(np.arange(len(kept)), [len(each) for each in kept]))
-
-
-def _order(group: Integers) -> Integers:
-    """All nodes, group after group; in a group they are in the order in which equals are looked at.
-
-    The reference keeps a group that is less than half of all nodes as a set, and its results depend on the
-    order in which Python gives a set of integers back.
-    """
-    by_group = np.argsort(group, kind="stable")
-    edges = np.flatnonzero(np.diff(group[by_group], prepend=-1, append=-1))
-    order: list[int] = []
-    for begin, end in pairwise(edges.tolist()):
-        nodes = by_group[begin:end].tolist()
-        order += set(nodes) if 2 * len(nodes) < len(group) else nodes
-    return np.array(order, np.int64)
 
 
 def _components(nodes: int, first: Integers, second: Integers) -> Integers:
