@@ -60,7 +60,7 @@ def measure_forward(
         image = image.to(torch.float32 if plain else DTYPES[precision])
         with torch.autocast("cpu", torch.bfloat16, enabled=plain and precision == "bf16"):
             network_s, rendering_s = min(_runs(network, image, at_least_s), key=sum)
-        floor_s = _operations(card, side) / _operations_per_second(precision, matrix)
+        floor_s = operations(card, side) / _operations_per_second(precision, matrix)
     return Forward(model, side, mode, network_s, rendering_s, floor_s)
 
 
@@ -95,7 +95,7 @@ def _heads(network: PanopticNetwork, image: Tensor) -> Heads:
     return heads
 
 
-def _operations(card: ModelCard, side: int) -> int:
+def operations(card: ModelCard, side: int) -> int:
     """Multiplications and additions of one image, counted on the network's outline."""
     network = fold(outline(card))
     with FlopCounterMode(display=False) as counter:

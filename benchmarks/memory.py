@@ -42,7 +42,7 @@ def measure_peak(side: int, tile: str, folder: Path) -> Peak:
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder) as name:
         path = Path(name).absolute() / "image.npy"
-        _write_image(path, side)
+        write_image(path, side)
         command = [sys.executable, "-m", "benchmarks.segment_process", str(path), tile]
         done = subprocess.run(
             command,
@@ -56,7 +56,8 @@ def measure_peak(side: int, tile: str, folder: Path) -> Peak:
     return Peak(side, tile, **json.loads(done.stdout.splitlines()[-1]))
 
 
-def _write_image(path: Path, side: int) -> None:
+def write_image(path: Path, side: int) -> None:
+    """A .npy file (side, side) of uint8: a phantom, repeated."""
     small = make_phantom(1, (min(side, _PHANTOM),) * 2, _PIXEL_SIZE_NM).image
     image = open_memmap(path, mode="w+", dtype=np.uint8, shape=(side, side))
     for y0 in range(0, side, len(small)):

@@ -10,6 +10,13 @@ from benchmarks.plan import Plan
 from benchmarks.post_processing import same_objects
 from benchmarks.results import Results
 from benchmarks.run import Run
+from benchmarks.throughput import (
+    measure_occupation,
+    measure_throughput,
+    occupation_table,
+    throughput_table,
+)
+from emserve.cards import Catalogue
 
 pytestmark = pytest.mark.timeout(600)  # several processes load torch, one after the other
 
@@ -69,6 +76,22 @@ def test_results_are_written_as_numbers_and_as_plots(results: Results, tmp_path:
 def test_every_table_has_a_cell_for_each_of_its_columns(results: Results) -> None:
     for table in results.tables():
         assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+def test_a_device_is_measured_by_tiles_and_by_an_image(tmp_path: Path) -> None:
+    card = Catalogue(tmp_path).find("mitonet@starter")
+    weights = Catalogue(tmp_path).weights(card)
+    assert weights is not None
+    run = measure_throughput(card.id, "cpu", "fp32", side=64, batches=(1, 2), at_least_s=0.0, matrix=256)
+    assert run.batch in (1, 2)
+    assert run.tiles_per_s > 0
+    assert run.peak_share > 0
+    image = measure_occupation(card, weights, "cpu", "fp32", 128, tmp_path)
+    assert image.tiles == 1
+    assert 0 < image.engine_s < image.wall_s
+    assert image.busy_share is None
+    for table in (throughput_table("cpu", (run,)), occupation_table("cpu", (image,))):
         assert {len(row) for row in table.rows} == {len(table.head)}
 
 
