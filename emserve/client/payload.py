@@ -24,6 +24,7 @@ OnBytes = Callable[[int, int | None], None]
 CHUNK_BYTES = 1 << 18
 _CHANNELS = (1, 2, 3, 4)  # of a pixel: such an array's channels would be taken for columns
 IMAGE_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg")
+_FEW = 8
 _ZARR_ROOT = ("zarr.json", ".zgroup", ".zarray")
 
 
@@ -114,28 +115,44 @@ def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    """The slices in a folder, or all files of a Zarr. Raises UnusableImage where it is neither, so that
-    nobody sends what happens to lie somewhere; OSError."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    if any((place / name).is_file() for place in (folder, *_folders_in(folder)) for name in _ZARR_ROOT):
-        return files
+    """The slices below a folder, or all files of the Zarr that it is or holds.
+
+    Raises UnusableImage where it is neither, so that nobody sends what happens to lie somewhere, and where
+    it is several; OSError.
+    """
+    if _is_zarr(folder):
+        return _files_below(folder)
+    files = [path for path in _files_below(folder) if not _is_hidden(path, folder)]
+    zarrs = [place for place in sorted(folder.iterdir()) if _is_zarr(place) and not _is_hidden(place, folder)]
     slices = [
-        path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not _is_hidden(path, folder)
+        path
+        for path in files
+        if path.suffix.lower() in IMAGE_SUFFIXES and not any(map(path.is_relative_to, zarrs))
     ]
-    if not slices:
+    if len(zarrs) + bool(slices) > 1:
+        names = [place.name for place in (*zarrs, *slices)]
+        raise UnusableImage(
+            f"{folder} holds more than one image: {', '.join(names[:_FEW])}"
+            f"{', …' if len(names) > _FEW else ''}. Give the one that is meant."
+        )
+    if not zarrs and not slices:
         raise UnusableImage(
             f"{folder} is a folder and neither an OME-Zarr nor one of slices: nothing in it ends in "
             f"{', '.join(IMAGE_SUFFIXES)}."
         )
-    return slices
+    return slices or _files_below(zarrs[0])
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _ZARR_ROOT)
 
 
 def _is_hidden(path: Path, below: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(below).parts)
-
-
-def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir()]
 
 
 def _pack(folder: Path, files: list[Path], file: IO[bytes]) -> None:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from emserve.errors import UnsuitableImage
 
 _NUMBER = re.compile(r"(\d+)")
-_EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrc")
+EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrc")
 _FEW = 5
 _MOST_GAPS = 100_000  # numbers of dates and times leave many
 
@@ -43,11 +43,11 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 
 def _check_kinds(names: Sequence[str]) -> None:
-    odd = [name for name in names if not name.lower().endswith(_EXTENSIONS)]
+    odd = [name for name in names if not name.lower().endswith(EXTENSIONS)]
     if odd or not names:
         raise UnsuitableImage(
             f"The zip holds {f'{odd[0]!r}' if odd else 'no file'}, and this server takes a zip of slices "
-            f"({', '.join(_EXTENSIONS)}) or of an OME-Zarr: leave other files out."
+            f"({', '.join(EXTENSIONS)}) or of an OME-Zarr: leave other files out."
         )
 
 

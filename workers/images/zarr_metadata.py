@@ -1,7 +1,7 @@
 """What the metadata of a Zarr says of the image in it: OME-NGFF 0.4 and 0.5, or a bare array."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import PurePosixPath
@@ -10,6 +10,7 @@ import numpy as np
 
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.archive import Archive
+from workers.images.slice_names import EXTENSIONS
 from workers.images.zarr_layout import Json, Layout, new_layout, old_layout
 
 _ROOT_FILES = ("zarr.json", ".zgroup", ".zarray")
@@ -77,21 +78,64 @@ def find_array(archive: Archive) -> ZarrArray:
 
 
 def _find(archive: Archive) -> ZarrArray:
-    roots = (PurePosixPath(name) for name in archive.names)
-    root = min((each.parent for each in roots if each.name in _ROOT_FILES), key=lambda path: len(path.parts))
-    attributes = _attributes(archive, root)
-    multiscales = attributes.get("ome", attributes).get("multiscales")
-    if multiscales:
+    root = _root(archive)
+    images = _images(archive, root)
+    if len(images) > 1:
+        raise UnsuitableImage(f"The Zarr holds {len(images)} images: {_some(images)}. Send one of them.")
+    for node, multiscales in images.items():
         dataset = multiscales[0]["datasets"][0]
-        return _array(archive, root / dataset["path"], _axes(multiscales[0], dataset))
+        return _array(archive, node / dataset["path"], _axes(multiscales[0], dataset))
     if _array_metadata(archive, root) is not None:
         return _array(archive, root, [])
-    names = (PurePosixPath(name).relative_to(root).parts for name in archive.names)
-    parts = sorted({first for first, *others in names if others})
     raise UnsuitableImage(
         "The Zarr has no OME metadata (multiscales) that says which of its parts is the image: "
-        f"{', '.join(parts[:_FEW])}. Send one image as OME-Zarr 0.4 or 0.5, or one array."
+        f"{_some(_parts(archive, root))}. Send one image as OME-Zarr 0.4 or 0.5, or one array."
     )
+
+
+def _root(archive: Archive) -> PurePosixPath:
+    """The Zarr's outermost node; what else is in the zip must be none that somebody might have meant."""
+    nodes = {path.parent for path in map(PurePosixPath, archive.names) if path.name in _ROOT_FILES}
+    roots = [node for node in nodes if nodes.isdisjoint(node.parents)]
+    beside = [
+        name
+        for name in archive.names
+        if name.lower().endswith(EXTENSIONS) and not PurePosixPath(name).is_relative_to(roots[0])
+    ]
+    if len(roots) > 1 or beside:
+        choices = [*sorted(map(str, roots)), *sorted(beside)]
+        raise UnsuitableImage(
+            f"The zip holds {len(choices)} images, at least one of them a Zarr: {_some(choices)}. "
+            "Send one of them."
+        )
+    return roots[0]
+
+
+def _images(archive: Archive, root: PurePosixPath) -> dict[PurePosixPath, list[Json]]:
+    """The multiscales of each image: the root's own, or those of its parts, as bioformats2raw writes them."""
+    for nodes in ([root], [root / part for part in _parts(archive, root)]):
+        found = {node: _multiscales(archive, node) for node in nodes}
+        images = {node: multiscales for node, multiscales in found.items() if multiscales}
+        if images:
+            return images
+    return {}
+
+
+def _multiscales(archive: Archive, node: PurePosixPath) -> list[Json]:
+    attributes = _attributes(archive, node)
+    multiscales: list[Json] = attributes.get("ome", attributes).get("multiscales") or []
+    return multiscales
+
+
+def _parts(archive: Archive, root: PurePosixPath) -> list[str]:
+    names = (PurePosixPath(name).relative_to(root).parts for name in archive.names)
+    return sorted({first for first, *others in names if others}, key=lambda part: (len(part), part))
+
+
+def _some(names: Iterable[object]) -> str:
+    """As many names as anyone would read."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:_FEW]) + (", …" if len(shown) > _FEW else "")
 
 
 def _read(archive: Archive, path: PurePosixPath) -> Json | None:

@@ -110,14 +110,37 @@ def test_of_a_folder_only_slices_or_a_zarr_are_sent(tmp_path: Path) -> None:
     (tmp_path / "slices" / ".ssh").mkdir(parents=True)
     for name in ("2.tif", "1.PNG", "notes.txt", ".hidden.png", ".ssh/id.png"):
         (tmp_path / "slices" / name).write_bytes(b"x")
-    (tmp_path / "cell.zarr" / "0").mkdir(parents=True)
-    for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0"):
-        (tmp_path / "cell.zarr" / name).write_bytes(b"x")
+    cell = tmp_path / "project" / "cell.zarr"
+    make_zarr(cell)
+    for name in (".env", ".secret.zarr/.zgroup", "private/patients.csv"):
+        (tmp_path / "project" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "project" / name).write_bytes(b"x")
     with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
         client.submit(tmp_path / "slices", "mitonet")
-        client.submit(tmp_path / "cell.zarr", "mitonet")
+        client.submit(cell, "mitonet")
+        client.submit(tmp_path / "project", "mitonet")
     names = [zipfile.ZipFile(io.BytesIO(asked.body)).namelist() for asked in side.asked]
-    assert names == [["1.PNG", "2.tif"], [".zattrs", ".zgroup", "0/.zarray", "0/0.0"]]
+    of_zarr = [".zattrs", ".zgroup", "0/.zarray", "0/0.0"]
+    assert names == [["1.PNG", "2.tif"], of_zarr, [f"cell.zarr/{name}" for name in of_zarr]]
+
+
+def make_zarr(folder: Path) -> None:
+    (folder / "0").mkdir(parents=True)
+    for name in (".zgroup", ".zattrs", "0/.zarray", "0/0.0"):
+        (folder / name).write_bytes(b"x")
+
+
+@pytest.mark.parametrize("other", ["b.zarr", "slice.tif"])
+def test_a_folder_of_several_images_is_not_sent(other: str, tmp_path: Path) -> None:
+    make_zarr(tmp_path / "a.zarr")
+    if other.endswith(".zarr"):
+        make_zarr(tmp_path / other)
+    else:
+        (tmp_path / other).write_bytes(b"x")
+    with far_side(json_reply(make_job())) as side, Client(side.url) as client:
+        with pytest.raises(UnusableImage, match=f"a.zarr, {other}"):
+            client.submit(tmp_path, "mitonet")
+        assert side.asked == []
 
 
 @pytest.mark.parametrize("image", ["", "folder"])

@@ -323,6 +323,29 @@ def test_a_zarr_of_several_arrays_without_an_image_is_refused() -> None:
     assert "multiscales" in refusal(UnsuitableImage, zip_of(files))
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_only_image_of_a_bioformats2raw_zarr_is_taken(version: Literal[2, 3], tmp_path: Path) -> None:
+    marks = {"zarr.json": {"zarr_format": 3, "node_type": "group"}, ".zgroup": {"zarr_format": 2}}
+    name = "zarr.json" if version == 3 else ".zgroup"
+    root = {
+        f"cell.zarr/{name}": json.dumps(marks[name]).encode(),
+        "cell.zarr/OME/METADATA.ome.xml": b"<OME/>",
+    }
+    first = zarr_files(VOLUME, ome("zyx"), version, "cell.zarr/0")
+    second = zarr_files(VOLUME, ome("zyx"), version, "cell.zarr/1")
+    np.testing.assert_array_equal(copied(zip_of({**root, **first}), tmp_path), VOLUME)
+    message = refusal(UnsuitableImage, zip_of({**root, **first, **second}))
+    assert "2 images: cell.zarr/0, cell.zarr/1" in message
+
+
+def test_of_several_images_in_a_zip_none_is_chosen() -> None:
+    other = zarr_files(VOLUME, ome("zyx"), 2, "deep/other.zarr")
+    assert "cell.zarr, deep/other.zarr" in refusal(UnsuitableImage, zip_of({**ZARR, **other}))
+    assert "cell.zarr, deep/other.zarr" in refusal(UnsuitableImage, zip_of({**other, **ZARR}))
+    picture = {"old/notes.txt": b"x", "old/slice.TIF": b"x"}
+    assert "cell.zarr, old/slice.TIF" in refusal(UnsuitableImage, zip_of({**ZARR, **picture}))
+
+
 def test_a_damaged_chunk_is_told(tmp_path: Path) -> None:
     files = {**ZARR}
     name = next(name for name in files if name.endswith("c/0/1/1"))
