@@ -120,10 +120,10 @@ def _files_of(folder: Path) -> list[Path]:
     Raises UnusableImage where it is neither, so that nobody sends what happens to lie somewhere, and where
     it is several; OSError.
     """
-    if _is_zarr(folder):
+    if is_zarr(folder):
         return _files_below(folder)
     files = [path for path in _files_below(folder) if not _is_hidden(path, folder)]
-    zarrs = [place for place in sorted(folder.iterdir()) if _is_zarr(place) and not _is_hidden(place, folder)]
+    zarrs = [place for place in sorted(folder.iterdir()) if is_zarr(place) and not _is_hidden(place, folder)]
     slices = [
         path
         for path in files
@@ -147,7 +147,8 @@ def _files_below(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _is_zarr(folder: Path) -> bool:
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is the root of a Zarr."""
     return any((folder / name).is_file() for name in _ZARR_ROOT)
 
 

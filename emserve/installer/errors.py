@@ -100,6 +100,16 @@ class ModelInUse(UserError):
         )
 
 
+class JobsUnknown(UserError):
+    """Nobody can say whether jobs need the models of a folder."""
+
+    def __init__(self, models: Path, data_dir: Path) -> None:
+        super().__init__(
+            f"No service has its data in {data_dir}, so nobody can say whether a job needs a model of "
+            f"{models}. Give --data-dir, too: the data folder of the service that has these models."
+        )
+
+
 class DownloadFailed(EmserveError):
     """A server did not give what was asked for; `str` says which, why, and what to do."""
 

@@ -94,6 +94,14 @@ def test_a_volume_of_a_folder_is_tried_as_a_fetched_one_is(
     assert f"{_IMAGE} of record {_IMAGES} is left out: {tmp_path} has no {_IMAGE}" in done.stderr
 
 
+def test_the_model_is_the_one_that_the_service_means(lab: RunningService, tmp_path: Path) -> None:
+    there = ("--offline", "--json", "--url", lab.url, "--data-dir", tmp_path / "another")
+    done = run("models", "test", "mitonet", *there)
+    assert json.loads(done.stdout)["model"] == "mitonet@1"
+    refused(run("models", "test", "nucleonet@2", *there), "nucleonet@2 are not installed")
+    refused(run("models", "test", "nobody", *there), "nobody")
+
+
 def test_the_service_is_asked_for_its_models(lab: RunningService) -> None:
     listed = run("models", "list", "--json", "--url", lab.url)
     assert {model["id"] for model in json.loads(listed.stdout)} >= {"mitonet@starter", "nucleonet@2"}

@@ -30,7 +30,7 @@ def list_models(
             found = client.models()
     else:
         catalogue = _catalogue(chosen_settings(model_dir, data_dir))
-        found = [_info(card, catalogue) for card in catalogue.cards()]
+        found = [model_info(card, catalogue) for card in catalogue.cards()]
         for file in catalogue.unreadable:
             text = f"{file} is no card that can be read, or not named after its model; it is left out"
             warn(text)
@@ -64,7 +64,8 @@ def _catalogue(settings: Settings) -> Catalogue:
     return Catalogue(settings.models, settings.model_pin)
 
 
-def _info(card: ModelCard, catalogue: Catalogue) -> ModelInfo:
+def model_info(card: ModelCard, catalogue: Catalogue) -> ModelInfo:
+    """What a service with this catalogue would say of the model."""
     return ModelInfo.model_validate(_facts(card, catalogue))
 
 

@@ -1,6 +1,7 @@
 """`emserve models remove`: takes a model out of the folder, unless a job needs it."""
 
 import contextlib
+import os
 from functools import partial
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from emserve.book import JobBook
 from emserve.cards import Catalogue, ModelCard
 from emserve.cli.consoles import stdout
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings
-from emserve.installer.errors import ComesAlong, NotInstalled
+from emserve.installer.errors import ComesAlong, JobsUnknown, NotInstalled
 from emserve.installer.folder import ModelFolder
 from emserve.installer.removal import jobs_in_need
 from emserve.installer.removal import remove as remove_model
@@ -35,6 +36,8 @@ def remove(
     folder = ModelFolder(settings.models)
     for name in names:
         card = _chosen(name, folder, settings)
+        if data_dir is None and "EMSERVE_DATA_DIR" not in os.environ:
+            _require_jobs(settings)
         remove_model(folder, card, partial(_needed, settings, card.id))
         stdout().print(Text(f"{card.id} removed"), soft_wrap=True)
 
@@ -54,8 +57,18 @@ def _chosen(name: str, folder: ModelFolder, settings: Settings) -> ModelCard:
     raise NotInstalled(name, [card.id for card in here])
 
 
+def _require_jobs(settings: Settings) -> None:
+    """Raises JobsUnknown where the folder is that of a service somewhere else, whose data nobody named."""
+    if settings.models != settings.data_dir / "models" and not _has_jobs(settings):
+        raise JobsUnknown(settings.models, settings.data_dir)
+
+
+def _has_jobs(settings: Settings) -> bool:
+    return settings.storage is not None or (settings.data_dir / "store").is_dir()
+
+
 def _needed(settings: Settings, card_id: str) -> list[str]:
-    if settings.storage is None and not (settings.data_dir / "store").is_dir():
+    if not _has_jobs(settings):
         return []  # no service has ever run here
     with contextlib.closing(connect(settings.redis_url)) as redis:
         return jobs_in_need(JobBook(open_store(settings.storage_url), redis), card_id)

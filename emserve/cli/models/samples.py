@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emserve.cards import ModelCard
+import typer
+
 from emserve.cli.consoles import stderr, warn
 from emserve.cli.progress import download_progress
 from emserve.client.errors import ClientError
-from emserve.client.payload import IMAGE_SUFFIXES
+from emserve.client.payload import IMAGE_SUFFIXES, is_zarr
 from emserve.errors import EmserveError
 from emserve.installer.errors import RecordUnusable
 from emserve.installer.folder import ModelFolder
@@ -28,18 +29,34 @@ class Sample:
 
 
 def given_samples(path: Path) -> list[Sample]:
-    """The image at `path`, or those in the folder there."""
-    if path.is_file():
+    """The image at `path`, a file or an OME-Zarr, or those in the folder there.
+
+    Raises typer.BadParameter for a folder without any.
+    """
+    if path.is_file() or is_zarr(path):
         return [Sample(path)]
-    return [Sample(each) for each in sorted(path.iterdir()) if each.suffix.lower() in _SUFFIXES]
+    samples = [Sample(each) for each in sorted(path.iterdir()) if _is_image(each)] if path.is_dir() else []
+    if not samples:
+        raise typer.BadParameter(
+            f"{path} holds no image: no OME-Zarr, and no file that ends in {', '.join(_SUFFIXES)}.",
+            param_hint="--image",
+        )
+    return samples
+
+
+def _is_image(path: Path) -> bool:
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in _SUFFIXES
 
 
 def published_samples(
-    card: ModelCard, publisher: Publisher, models: ModelFolder, folder: Path
+    acceptance: Mapping[str, str], publisher: Publisher, models: ModelFolder, folder: Path
 ) -> list[Sample]:
-    """The publisher's acceptance images, in `folder`; those that cannot be had are told of and left out."""
+    """The images of the publisher's records in `acceptance` (2d and 3d), in `folder`.
+
+    Those that cannot be had are told of and left out.
+    """
     samples: list[Sample] = []
-    for dimensions, number in card.source.acceptance.items():
+    for dimensions, number in acceptance.items():
         with _left_out(f"The {dimensions} images of record {number} are"):
             for name in _names_of_images(number, publisher):
                 with _left_out(f"{name} of record {number} is"), models.changing():

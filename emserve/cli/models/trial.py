@@ -12,12 +12,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from emserve.cards import Catalogue, ModelCard
+from emserve.cards import Catalogue, ModelState
 from emserve.cli.awaiting import leaving_jobs, watch
 from emserve.cli.client_options import AsJson
 from emserve.cli.complaints import FAILED
 from emserve.cli.consoles import stderr, stdout
 from emserve.cli.evaluate import compare
+from emserve.cli.models.listing import model_info
 from emserve.cli.models.options import DataDir, ModelDir, chosen_settings
 from emserve.cli.models.pull import From, opened_publisher
 from emserve.cli.models.samples import Sample, given_samples, published_samples
@@ -25,11 +26,14 @@ from emserve.cli.phantoms import drawn_class, first_seed, has_truth_for, make_ph
 from emserve.cli.temporary_service import temporary_service
 from emserve.client.client import Client
 from emserve.client.errors import ClientError
+from emserve.client.model_info import ModelInfo
 from emserve.client.segmentation import Row
 from emserve.client.stories import require_success
+from emserve.errors import ModelMissing
 from emserve.installer.download import Patience
 from emserve.installer.folder import ModelFolder
 from emserve.jobs import Job
+from emserve.settings import Settings
 
 _LARGEST = 10
 _MEASURES = ("area_px", "volume_vx")
@@ -75,35 +79,52 @@ def try_model(  # the parameters are the command's options
     The images go the way of every job. The sizes of the ten largest objects of each are printed.
     """
     settings = chosen_settings(model_dir, data_dir)
-    card = Catalogue(settings.models, settings.model_pin).runnable(model)
+    samples = [sample for image in images or [] for sample in given_samples(image)]
+    tested = _in_folder(model, settings) if url is None else _at_service(model, url)
+    acceptance = tested.source.get("acceptance") or {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emserve-images-")))
-        samples = [sample for image in images or [] for sample in given_samples(image)]
-        if not offline and card.source.acceptance:
+        if not offline and acceptance:
             publisher = stack.enter_context(opened_publisher(source, settings, Patience.silence_seconds))
-            samples += published_samples(card, publisher, ModelFolder(settings.models), folder)
+            samples += published_samples(acceptance, publisher, ModelFolder(settings.models), folder)
         if url is None:
             with stderr().status("Starting a service for the test"):
                 url = stack.enter_context(temporary_service(settings))
         client = stack.enter_context(Client(url))
         trials = [
-            _on_phantom(client, card, folder),
-            *(_on_sample(client, card, sample) for sample in samples),
+            _on_phantom(client, tested, folder),
+            *(_on_sample(client, tested, sample) for sample in samples),
         ]
-    _show(card, trials, as_json)
+    _show(tested, trials, as_json)
     if any(trial.problem is not None for trial in trials):
         raise typer.Exit(FAILED)
 
 
-def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
+def _in_folder(model: str, settings: Settings) -> ModelInfo:
+    """Raises UnknownModel and ModelMissing."""
+    catalogue = Catalogue(settings.models, settings.model_pin)
+    return model_info(catalogue.runnable(model), catalogue)
+
+
+def _at_service(model: str, url: str) -> ModelInfo:
+    """What the service there understands by the name. Raises ModelMissing, ClientError."""
+    with Client(url) as client:
+        found = client.model(model)
+        if found.state == ModelState.MISSING:
+            installed = [each.id for each in client.models() if each.state != ModelState.MISSING]
+            raise ModelMissing(found.id, installed)
+    return found
+
+
+def _on_phantom(client: Client, model: ModelInfo, folder: Path) -> Trial:
     """A made-up image. Its objects are known, so those that the model finds are compared with them."""
-    class_names = list(card.class_names.values())
+    class_names = list(model.class_names.values())
     image, truth, labels = folder / "phantom.tif", folder / "truth.tif", folder / "labels.tif"
     structure = drawn_class(class_names)
     make_phantom(image, truth, structure, first_seed(structure))
 
     def attempt() -> Trial:
-        job = _segmented(client, card, Sample(image))
+        job = _segmented(client, model, Sample(image))
         client.save(job.id, "labels", labels)
         f1 = compare(labels, truth).f1_50 if has_truth_for(class_names) else None
         return _trial("phantom", client, job, f1)
@@ -111,9 +132,9 @@ def _on_phantom(client: Client, card: ModelCard, folder: Path) -> Trial:
     return _outcome("phantom", attempt)
 
 
-def _on_sample(client: Client, card: ModelCard, sample: Sample) -> Trial:
+def _on_sample(client: Client, model: ModelInfo, sample: Sample) -> Trial:
     name = sample.path.name
-    return _outcome(name, lambda: _trial(name, client, _segmented(client, card, sample), None))
+    return _outcome(name, lambda: _trial(name, client, _segmented(client, model, sample), None))
 
 
 def _outcome(name: str, attempt: Callable[[], Trial]) -> Trial:
@@ -124,8 +145,8 @@ def _outcome(name: str, attempt: Callable[[], Trial]) -> Trial:
         return Trial(name, problem=str(error))
 
 
-def _segmented(client: Client, card: ModelCard, sample: Sample) -> Job:
-    job = client.submit(sample.path, card.id, sample.params, tags={"made-by": "emserve-models-test"})
+def _segmented(client: Client, model: ModelInfo, sample: Sample) -> Job:
+    job = client.submit(sample.path, model.id, sample.params, tags={"made-by": "emserve-models-test"})
     with leaving_jobs(client, [job]):
         ended = watch(client, job)
     require_success(ended)
@@ -146,9 +167,9 @@ def _largest(rows: list[Row], measure: str | None) -> tuple[int, ...]:
     return tuple(sorted(sizes, reverse=True)[:_LARGEST])
 
 
-def _show(card: ModelCard, trials: list[Trial], as_json: bool) -> None:
+def _show(model: ModelInfo, trials: list[Trial], as_json: bool) -> None:
     if as_json:
-        shown = {"model": card.id, "sha256": card.weights_sha256, "trials": [asdict(each) for each in trials]}
+        shown = {"model": model.id, "sha256": model.sha256, "trials": [asdict(each) for each in trials]}
         typer.echo(json.dumps(shown))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
@@ -165,4 +186,4 @@ def _show(card: ModelCard, trials: list[Trial], as_json: bool) -> None:
         table.add_row(
             Text(trial.image), str(trial.objects), f"{trial.seconds:.1f}", f1, trial.measure or "-", sizes
         )
-    stdout().print(Text(f"{card.id}, SHA-256 {card.weights_sha256}", "bold"), table, sep="\n")
+    stdout().print(Text(f"{model.id}, SHA-256 {model.sha256}", "bold"), table, sep="\n")

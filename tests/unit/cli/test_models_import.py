@@ -68,7 +68,11 @@ def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(archive:
     changed = run("models", "verify", "--model-dir", models)
     assert changed.returncode == 1
     assert "CHANGED" in changed.stdout
-    assert run("models", "remove", "ours@1", "--model-dir", models).stdout == "ours@1 removed\n"
+    refused(
+        run("models", "remove", "ours@1", "--model-dir", models), "whether a job needs a model", "--data-dir"
+    )
+    removal = run("models", "remove", "ours@1", "--model-dir", models, "--data-dir", models.parent)
+    assert removal.stdout == "ours@1 removed\n"
     assert not list(models.glob("[!.]*"))
     refused(run("models", "remove", "ours@1", "--model-dir", models), "ours@1 is not in the model folder")
     refused(run("models", "remove", "mitonet@starter", "--model-dir", models), "comes with emserve")

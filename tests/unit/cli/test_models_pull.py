@@ -204,7 +204,7 @@ def test_a_file_that_changed_since_its_first_pull_is_refused(
     publisher: Zenodo, archive: bytes, pulled: Path, models: Path
 ) -> None:
     shutil.copytree(pulled, models)
-    assert run("models", "remove", "mitonet", "--model-dir", models).returncode == 0
+    assert run("models", "remove", "mitonet", "--model-dir", models, "--data-dir", models).returncode == 0
     publisher.files[_RECORD][_FILE] = archive + b"\0"
     refused(pull(models, publisher.url), "when it was first pulled here", "may not be its publisher")
     assert installed(models) == []

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+import typer
 
-from emserve.cards import Catalogue
-from emserve.cli.models.samples import Sample, published_samples
+from emserve.cli.models.samples import Sample, given_samples, published_samples
 from emserve.installer.folder import ModelFolder
 from emserve.installer.publisher import FolderPublisher
 from tests.zenodo import Zenodo
@@ -31,10 +31,9 @@ def brought(tmp_path: Path) -> Path:
 
 
 def samples(brought: Path) -> list[Sample]:
-    card = Catalogue(brought / "no models").find("mitonet@1")
     models, into = ModelFolder(brought / "models"), brought / "into"
     into.mkdir()
-    return published_samples(card, FolderPublisher(brought), models, into)
+    return published_samples({"2d": _IMAGES, "3d": _VOLUMES}, FolderPublisher(brought), models, into)
 
 
 def test_images_and_volumes_are_those_of_their_records(brought: Path) -> None:
@@ -73,3 +72,17 @@ def test_what_cannot_be_had_is_told_and_costs_no_other(
     names = [sample.path.name for sample in samples(brought)]
     assert names == ([] if (brought / "models").is_file() else [_IMAGE])
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_of_a_folder_images_and_zarrs_are_tried(tmp_path: Path) -> None:
+    for name in ("b.TIF", "a.zarr/.zgroup", "notes.txt", "more/c.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert given_samples(tmp_path) == [Sample(tmp_path / "a.zarr"), Sample(tmp_path / "b.TIF")]
+    assert given_samples(tmp_path / "a.zarr") == [Sample(tmp_path / "a.zarr")]
+    assert given_samples(tmp_path / "notes.txt") == [Sample(tmp_path / "notes.txt")]  # the service judges it
+
+
+def test_a_folder_without_an_image_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="holds no image"):
+        given_samples(tmp_path)
