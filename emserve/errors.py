@@ -258,6 +258,18 @@ class BrokerUnavailable(EmserveError):
     status = 503
 
 
+class ServiceStopping(EmserveError):
+    slug = "service-stopping"
+    title = "The service is stopping"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The service was told to stop before this request was answered; an upload that was cut off has "
+            "made no job. Send it again as soon as the service is back."
+        )
+
+
 class StorageUnavailable(EmserveError):
     slug = "storage-unavailable"
     title = "The storage cannot be reached"

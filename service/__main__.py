@@ -11,6 +11,7 @@ from emserve.parts import end_with_parent
 from emserve.settings import Settings
 from service.app import create_app
 from service.protocol import BoundedHttp, allow_connections
+from service.stopping import Stopping, StoppingServer
 
 _KEEP_ALIVE_SECONDS = 30
 _BACKLOG = 2048
@@ -23,9 +24,9 @@ def main() -> None:
     arguments = parser.parse_args()
     end_with_parent()
     allow_connections()
-    settings = Settings()
+    settings, stopping = Settings(), Stopping()
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, stopping),
         host=settings.host,
         port=settings.port,
         http=BoundedHttp,
@@ -40,7 +41,7 @@ def main() -> None:
     # As a socket, not as uvicorn's `fd`: that takes it for a Unix one and leaves TCP's delays on, 40 ms
     # an answer.
     sockets = None if arguments.fd is None else [socket.socket(fileno=arguments.fd)]
-    server = uvicorn.Server(config)
+    server = StoppingServer(config, stopping)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets)
     if not server.started:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 import emserve
 from emserve.logs import configure
 from emserve.settings import Settings
-from service.deps import refuse_unknown_queries
+from service.deps import refuse_odd_queries
 from service.docs_page import add_docs_page
 from service.guards import HeadAsGet, KnownHost, Measured, RequestId
 from service.metrics import StateCollector, request_metrics
@@ -20,6 +20,7 @@ from service.problems import LastResort, add_handlers
 from service.resources import Resources, open_resources
 from service.results import SingleFlight
 from service.routes import health, jobs, models, results
+from service.stopping import Stopping
 
 
 class State(TypedDict):
@@ -28,10 +29,11 @@ class State(TypedDict):
     resources: Resources
     flight: SingleFlight
     registry: CollectorRegistry
+    stopping: Stopping
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; opens nothing before it starts."""
+def create_app(settings: Settings | None = None, stopping: Stopping | None = None) -> FastAPI:
+    """The application; opens nothing before it starts. `stopping` is where it looks whether it ends."""
     chosen = settings or Settings()
     # It would make a second series for each, which nobody reads.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # ships without this type
@@ -42,7 +44,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         configure(chosen.log_format)
         async with open_resources(chosen) as resources:
             registry.register(StateCollector(resources))
-            yield State(resources=resources, flight=SingleFlight(), registry=registry)
+            yield State(
+                resources=resources,
+                flight=SingleFlight(),
+                registry=registry,
+                stopping=stopping or Stopping(),
+            )
 
     app = FastAPIOffline(
         docs_url=None,
@@ -55,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
     )
     for routes in (jobs, results, models):
-        app.include_router(routes.router, dependencies=[Depends(refuse_unknown_queries)])
+        app.include_router(routes.router, dependencies=[Depends(refuse_odd_queries)])
     app.include_router(health.router)
     add_docs_page(app)
     add_handlers(app)

@@ -1,6 +1,7 @@
 """What endpoints ask for, as annotated types."""
 
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -11,6 +12,7 @@ from emserve.ids import PATTERN
 from emserve.region import Region
 from service.prefer import parse_wait
 from service.resources import Resources
+from service.stopping import Stopping
 
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
@@ -20,8 +22,16 @@ def _resources(request: Request) -> Resources:
     return resources
 
 
-async def refuse_unknown_queries(request: Request) -> None:  # async: no thread for every chunk of a Zarr
-    """A misspelt `?z=` would give a whole volume without a word. Raises InvalidRequest."""
+def _stopping(request: Request) -> Stopping:
+    stopping: Stopping = request.state.stopping
+    return stopping
+
+
+async def refuse_odd_queries(request: Request) -> None:  # async: no thread for every chunk of a Zarr
+    """A misspelt `?z=` would give a whole volume without a word, and of two tags one would not be looked at.
+
+    Raises InvalidRequest.
+    """
     operations = request.app.openapi()["paths"][request.scope["route"].path_format]
     parameters = operations[request.method.lower()].get("parameters", [])
     known = sorted(each["name"] for each in parameters if each["in"] == "query")
@@ -31,6 +41,19 @@ async def refuse_unknown_queries(request: Request) -> None:  # async: no thread 
         raise InvalidRequest(
             f"In the query there is no parameter {', '.join(map(repr, unknown))}. {remedy}",
             errors=[FieldError.at(("query", name), remedy) for name in unknown],
+        )
+    twice = [
+        name
+        for name, count in Counter(name for name, _ in request.query_params.multi_items()).items()
+        if count > 1
+    ]
+    if twice:
+        raise InvalidRequest(
+            f"The query has {' and '.join(map(repr, twice))} more than once, and only one can be meant.",
+            errors=[
+                FieldError.at(("query", name), "It stands there more than once: give it once.")
+                for name in twice
+            ],
         )
 
 
@@ -72,6 +95,7 @@ def _region(
 
 
 ResourcesDep = Annotated[Resources, Depends(_resources)]
+StoppingDep = Annotated[Stopping, Depends(_stopping)]
 JobId = Annotated[
     str,
     Path(description="The job's id.", json_schema_extra={"pattern": f"^{PATTERN.pattern}$"}),

@@ -1,5 +1,6 @@
 """Every error as application/problem+json (RFC 9457), from one place."""
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
@@ -15,7 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emserve.errors import EmserveError, ErrorKind, FieldError, InvalidRequest, ResultNotReady
+from emserve.errors import (
+    EmserveError,
+    ErrorKind,
+    FieldError,
+    InvalidRequest,
+    ResultNotReady,
+    ServiceStopping,
+)
 from emserve.jobs import PROBLEM_PREFIX, Problem
 from emserve.wording import words_of
 from service.files import RangeNotSatisfiable
@@ -138,6 +146,11 @@ class LastResort:
 
         try:
             await self._app(scope, receive, note_begin)
+        except asyncio.CancelledError:
+            if has_begun or scope["type"] != "http":
+                raise
+            # Uvicorn's way to end what is still being answered some seconds after it was told to stop.
+            await _on_emserve_error(Request(scope), ServiceStopping())(scope, receive, send)
         except Exception as error:
             if has_begun or scope["type"] != "http":
                 raise  # half an answer must not look like a whole one

@@ -49,9 +49,18 @@ class Resources:
     """Where calls of the pool wait for a free process, so that nothing else waits behind them."""
 
     async def run_imaging(self, call: Callable[[], Result]) -> Result:
-        """Runs a blocking `call` that may wait for an image process; its log lines know this request."""
+        """Runs a blocking `call` that may wait for an image process; its log lines know this request.
+
+        It always comes to its end: who is cancelled meanwhile is so afterwards, and can remove what it wrote.
+        """
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self.imaging_threads, context.run, call)
+        loop = asyncio.get_running_loop()
+        ending = loop.run_in_executor(self.imaging_threads, context.run, call)
+        try:
+            return await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.gather(ending, return_exceptions=True)
+            raise
 
     @property
     def catalogue(self) -> Catalogue:

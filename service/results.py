@@ -12,6 +12,7 @@ from emserve.errors import ChunkNotFound, FieldError, InvalidRequest, NoResult, 
 from emserve.ids import new_id
 from emserve.imaging import Render, RenderChunk, RenderedFile, Rendering, RenderPart, ResultFormat
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
+from emserve.naming import bare_name
 from emserve.region import Region
 from emserve.scratch import scratch_folder
 from service.files import Read, from_disk
@@ -198,6 +199,5 @@ def _check_path(record: JobRecord, path: str) -> None:
 def download_name(record: JobRecord, parts: Iterable[str], extension: str) -> str:
     """What a browser saves the file as: cell.mitonet.labels.ome.tif, or cell.mitonet.labels.er.ome.tif of the
     class `er`."""
-    stem = PurePath(record.input.filename).name.split(".", 1)[0] or "image"
     said = (re.sub(r"[^\w.-]", "_", part) for part in parts)
-    return f"{'.'.join((stem, record.model.name, *said))}{extension}"
+    return f"{'.'.join((bare_name(record.input.filename), record.model.name, *said))}{extension}"

@@ -8,6 +8,7 @@ import typer
 
 from emserve.client.errors import UnknownFormat
 from emserve.client.formats import Part, Wanted, format_of
+from emserve.naming import bare_name
 
 _OPTIONS: dict[Part, str] = {"labels": "--out", "objects": "--objects", "preview": "--preview"}
 _ENDINGS: dict[Part, str] = {"labels": ".labels.tif", "objects": ".objects.csv", "preview": ".preview.png"}
@@ -41,7 +42,7 @@ class Outputs:
         if self.only_class is not None and self.labels is None and self.objects is None:
             raise typer.BadParameter("--class says what --out or --objects saves: give one of them, too.")
         if several and any(True for _ in self.wanted()):
-            _refuse_same_stems(images)
+            _refuse_same_names(images)
         return [self._for_image(image, several) for image in images]
 
     def _for_image(self, image: Path, several: bool) -> "Outputs":
@@ -50,11 +51,11 @@ class Outputs:
 
     def _file_for(self, part: Part, path: Path, image: Path, several: bool) -> Path:
         if path.is_dir() or (several and not path.suffix):
-            return path / f"{image.stem}{_ENDINGS[part]}"
+            return path / f"{bare_name(image.name)}{_ENDINGS[part]}"
         if several:
             raise typer.BadParameter(
                 f"{_OPTIONS[part]} {path}: with several images it is a folder, in which each gets a file "
-                f"such as {image.stem}{_ENDINGS[part]}."
+                f"such as {bare_name(image.name)}{_ENDINGS[part]}."
             )
         try:
             Wanted(part, format_of(part, path), self.class_of(part))
@@ -65,10 +66,10 @@ class Outputs:
         return path
 
 
-def _refuse_same_stems(images: Sequence[Path]) -> None:
+def _refuse_same_names(images: Sequence[Path]) -> None:
     seen: dict[str, Path] = {}
     for image in images:
-        if (other := seen.setdefault(image.stem, image)) is not image:
+        if (other := seen.setdefault(bare_name(image.name), image)) is not image:
             raise typer.BadParameter(
                 f"{other} and {image} would be written to files of one name. Submit them one after the other."
             )

@@ -80,6 +80,7 @@ def submit(  # the parameters are the command's options
     Saving anything waits for the jobs to end. With --json there is one job per line.
     """
     submission = Submission(model, parse_parameters(param or (), params), parse_tags(tag or ()))
+    images = [image.resolve() if image.is_dir() else image for image in images]  # "." has no name
     outputs = Outputs(out, objects, preview, only_class).for_images(images)
     must_wait = wait or any(True for _ in outputs[0].wanted())
     with Client(url) as client:

@@ -14,10 +14,11 @@ from emserve.ids import PATTERN, new_id
 from emserve.jobs import Job, JobPage, JobStatus
 from emserve.live import Filter
 from service.admission import admit
-from service.deps import JobId, Moment, ResourcesDep, Wait
+from service.deps import JobId, Moment, ResourcesDep, StoppingDep, Wait
 from service.links import job_path, linked
 from service.openapi import RETRY, header
 from service.resources import Resources
+from service.stopping import Stopping
 from service.uploads import receive
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -80,6 +81,7 @@ async def create_job(
     request: Request,
     response: Response,
     resources: ResourcesDep,
+    stopping: StoppingDep,
     wait: Wait,
     # receive() reads these four; they stand here for the contract.
     model: Annotated[str | None, _raw_query("`name` or `name@version`")] = None,  # noqa: ARG001
@@ -97,14 +99,20 @@ async def create_job(
         storage.remove_all(resources.store, storage.job_prefix(job_id))
         raise
     response.headers["Location"] = job_path(job_id)
-    return await _answer(resources, job, wait, response, when_ended=200)
+    job = job if wait is None else await _wait_for_end(resources, stopping, job, wait)
+    if wait is not None and job.status.ended:
+        response.status_code = 200
+    return _answer(job, wait, response)
 
 
 @router.get("/{job_id}", response_model=Job)
-async def read_job(job_id: JobId, resources: ResourcesDep, wait: Wait, response: Response) -> Job:
+async def read_job(
+    job_id: JobId, resources: ResourcesDep, stopping: StoppingDep, wait: Wait, response: Response
+) -> Job:
     """The job; with `Prefer: wait=N` as soon as it has ended, or after N seconds."""
     job = await asyncio.to_thread(resources.book.read, job_id)
-    return await _answer(resources, job, wait, response, when_ended=200)
+    job = job if wait is None else await _wait_for_end(resources, stopping, job, wait)
+    return _answer(job, wait, response)
 
 
 @router.get("", response_model=JobPage)
@@ -145,28 +153,24 @@ def delete_job(job_id: JobId, resources: ResourcesDep) -> None:
     resources.book.delete(job_id)
 
 
-async def _answer(
-    resources: Resources, job: Job, wait: int | None, response: Response, *, when_ended: int
-) -> Job:
-    """The job, after waiting for its end if that was asked for, with the headers that belong to it."""
-    if wait is not None:
-        job = await _wait_for_end(resources, job, wait)
-        response.headers["Preference-Applied"] = f"wait={wait}"
-        if job.status.ended:
-            response.status_code = when_ended
-    if not job.status.ended:
-        response.headers["Retry-After"] = str(_RETRY_SECONDS)
-    return linked(job)
-
-
-async def _wait_for_end(resources: Resources, job: Job, seconds: float) -> Job:
+async def _wait_for_end(resources: Resources, stopping: Stopping, job: Job, seconds: float) -> Job:
+    """The job as soon as it has ended, the seconds are over, or the service is told to stop."""
     deadline = time.monotonic() + seconds
     pause = _POLL_SECONDS
-    while not job.status.ended and (left := deadline - time.monotonic()) > 0:
+    while not job.status.ended and not stopping.has_begun and (left := deadline - time.monotonic()) > 0:
         await asyncio.sleep(min(pause, left))
         pause = min(pause * 1.5, _POLL_SECONDS_AT_MOST)
         job = await asyncio.to_thread(resources.book.read, job.id)
     return job
+
+
+def _answer(job: Job, wait: int | None, response: Response) -> Job:
+    """The job, with the headers that belong to it."""
+    if wait is not None:
+        response.headers["Preference-Applied"] = f"wait={wait}"
+    if not job.status.ended:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return linked(job)
 
 
 def _parse_tag(tag: str | None) -> tuple[str, str] | None:

@@ -169,3 +169,24 @@ def test_a_misspelt_query_is_refused_by_name(
     response = http.get(path.format(job=finished["id"]))
     refused(response, 422, "invalid-request", repr(name), remedy)
     assert response.json()["errors"][0]["pointer"] == "/query/" + name.replace("~", "~0").replace("/", "~1")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/jobs?tag=run:1&tag=sample:S-3", "tag"),
+        ("/v1/jobs?status=failed&page_size=3&status=failed", "status"),
+        ("/v1/jobs/{job}/labels?z=1&z=2", "z"),
+    ],
+)
+def test_of_a_query_given_twice_none_is_chosen(
+    http: httpx.Client, finished: Json, path: str, name: str
+) -> None:
+    problem = refused(http.get(path.format(job=finished["id"])), 422, "invalid-request", "more than once")
+    assert problem["errors"][0]["pointer"] == f"/query/{name}"
+
+
+def test_an_upload_that_names_two_models_is_refused(http: httpx.Client, cell: bytes) -> None:
+    response = http.post("/v1/jobs?model=mitonet&model=dropnet", content=cell)
+    problem = refused(response, 422, "invalid-request", "'model'", "more than once")
+    assert problem["errors"][0]["pointer"] == "/query/model"

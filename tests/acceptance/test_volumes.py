@@ -283,7 +283,9 @@ def test_the_command_line_takes_a_folder_of_slices(
     folder.mkdir()
     for name, value in slices_of(grey[:6]).items():
         (folder / name).write_bytes(value)
-    out = tmp_path / "labels.npy"
-    command = [sys.executable, "-m", "emserve.cli", "submit", str(folder), "--model", "mitonet"]
-    subprocess.run([*command, "--out", str(out), "--url", service.url], check=True, capture_output=True)
-    assert np.load(out).shape == (6, *SHAPE[1:])
+    command = [sys.executable, "-m", "emserve.cli", "submit", ".", "--model", "mitonet", "--out", ".."]
+    done = subprocess.run(
+        [*command, "--url", service.url], cwd=folder, check=True, capture_output=True, text=True
+    )
+    assert tifffile.imread(tmp_path / "cell.labels.tif").shape == (6, *SHAPE[1:])  # "." has a name
+    assert "cell: job " in done.stderr

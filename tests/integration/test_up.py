@@ -2,6 +2,9 @@
 
 import os
 import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -9,6 +12,7 @@ import psutil
 import pytest
 
 from emserve.broker import carried_binary
+from emserve.client import Client
 from emserve.running import RunningRecord
 from tests.integration.api_calls import runs, submit, succeeded
 from tests.integration.workshop import eventually, is_gone
@@ -60,6 +64,55 @@ def test_a_killed_api_is_started_again_at_the_same_address(
     eventually(answers, "the API")
     assert succeeded(http, job_id).attempt == 1
     eventually(lambda: service.part("api").pid != api.pid, "the new record")
+
+
+def test_who_waits_while_the_api_is_stopped_is_answered_and_waits_on(
+    service: RunningService, http: httpx.Client
+) -> None:
+    with ThreadPoolExecutor() as threads, Client(service.url) as client:
+        worker = service.part("worker-cpu-1")
+        worker.suspend()  # so that the job does not end meanwhile
+        try:
+            job_id = submit(http, large_image(256))
+            polling = threads.submit(
+                http.get, f"/v1/jobs/{job_id}", headers={"Prefer": "wait=60"}, timeout=70
+            )
+            waiting = threads.submit(client.wait, job_id, 60)
+            time.sleep(1)
+            service.part("api").terminate()
+            answer = polling.result(timeout=4)  # uvicorn cuts off after five
+        finally:
+            worker.resume()
+        assert (answer.status_code, answer.json()["id"]) == (200, job_id)
+        assert answer.json()["status"] == "queued"
+        assert waiting.result(timeout=60).status == "succeeded"
+
+
+def test_an_upload_that_outlasts_the_service_is_told_to_come_again(
+    service: RunningService, http: httpx.Client
+) -> None:
+    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
+    jobs = service.data_dir / "store" / "jobs"
+    before = set(jobs.iterdir())
+    address = httpx.URL(service.url)
+    with socket.create_connection((address.host, address.port)) as upload:
+        host = f"Host: {address.netloc.decode()}"
+        head = (
+            "POST /v1/jobs?model=mitonet HTTP/1.1",
+            host,
+            "Content-Type: image/tiff",
+            "Content-Length: 999",
+        )
+        upload.sendall("\r\n".join((*head, "", "II*")).encode())
+        time.sleep(0.5)  # for its head to be read
+        service.part("api").terminate()
+        upload.settimeout(10)
+        answer = b"".join(iter(lambda: upload.recv(4096), b"")).decode()
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "application/problem+json" in answer
+    assert "retry-after: 5" in answer.lower()
+    assert '"type":"urn:emserve:problem:service-stopping"' in answer
+    assert set(jobs.iterdir()) == before
 
 
 def test_a_killed_worker_is_started_again_and_its_job_ends_well(
