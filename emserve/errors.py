@@ -106,6 +106,16 @@ class UnsupportedMediaType(UserError):
     status = 415
 
 
+class EncodedBody(UnsupportedMediaType):
+    """A body that was compressed on its way, beside what its file may be by itself."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The body's Content-Encoding is {encoding!r:.80}, and this server takes none: send the file as "
+            "it is. A TIFF may be compressed inside."
+        )
+
+
 class UnreadableImage(UserError):
     slug = "unreadable-image"
     title = "The image cannot be read"

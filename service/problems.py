@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emserve.errors import (
     EmserveError,
+    EncodedBody,
     ErrorKind,
     FieldError,
     InvalidRequest,
@@ -78,6 +79,8 @@ def _on_emserve_error(request: Request, error: Exception) -> Response:
 def _headers_of(error: EmserveError) -> dict[str, str]:
     if isinstance(error, RangeNotSatisfiable):
         return {"Content-Range": f"bytes */{error.size_bytes}"}
+    if isinstance(error, EncodedBody):
+        return {"Accept-Encoding": "identity"}
     if isinstance(error, ResultNotReady):
         return {"Retry-After": "1"}
     return {"Retry-After": "5"} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}

@@ -16,6 +16,7 @@ from streaming_form_data.parser import ParseFailedException, StreamingFormDataPa
 from streaming_form_data.targets import BaseTarget
 
 from emserve.errors import (
+    EncodedBody,
     FieldError,
     IncompleteUpload,
     InvalidRequest,
@@ -72,6 +73,9 @@ def _announced(request: Request) -> int | None:
 
 async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -> Received:
     request = body.request
+    encoding = request.headers.get("content-encoding", "")
+    if encoding.strip().lower() not in ("", "identity"):
+        raise EncodedBody(encoding)
     content_type = request.headers.get("content-type", "")
     kind = _media_type(content_type)
     received = Received()

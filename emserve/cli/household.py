@@ -17,6 +17,7 @@ from emserve.broker import EmbeddedBroker
 from emserve.cli.signals import Signals
 from emserve.cli.steps import Steps
 from emserve.errors import EmserveError
+from emserve.extras import how_to_install
 from emserve.parts import Lifeline, Part, RunningPart
 from emserve.settings import Settings
 from emserve.supervisor import Death, Keeper, stop_all
@@ -217,6 +218,6 @@ def _no_such_device(wanted: str, found: list[str]) -> str:
 def _no_devices(complaint: str) -> str:
     reason = (complaint.strip().splitlines() or ["no reason given"])[-1]
     return (
-        f"No device for workers was found ({reason}). Install emserve[worker], "
-        "or run the API alone with --api-only."
+        f"No device for workers was found ({reason}). If a package is missing, "
+        f"{how_to_install('worker')} brings it; --api-only runs the API alone."
     )

@@ -114,7 +114,10 @@ def _image(image: JobInput) -> str:
     sides = " x ".join(str(side) for side in image.shape)
     size = ""
     if image.pixel_size_nm is not None:
-        nm = " x ".join(f"{side:g}" for side in dict.fromkeys(image.pixel_size_nm))
+        sides_nm = image.pixel_size_nm
+        if not image.is_volume and len(set(sides_nm)) == 1:
+            sides_nm = sides_nm[:1]  # square pixels, as nearly all are
+        nm = " x ".join(f"{side:g}" for side in sides_nm)
         size = f", {nm} nm ({image.pixel_size_source})"
     return f"{image.filename}, {sides} {image.axes}, {image.dtype}{size}, {decimal(image.bytes)}"
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from emserve.client.errors import ClientError
+from emserve.extras import how_to_install
 
 
 class ProgramFailed(ClientError):
@@ -20,7 +21,7 @@ class OptionRefused(ClientError):
 
 
 def run_program(module: str, *arguments: str, extra: str, seconds: float | None = None) -> str:
-    """Output of `python -m module`, which comes with `emserve[extra]`.
+    """Output of `python -m module`, which the part `extra` of the package brings.
 
     Raises InputRefused where it ended with EX_DATAERR, OptionRefused where with EX_USAGE; ProgramFailed, with
     its last words, where it failed otherwise, or ran longer than `seconds`."""
@@ -38,5 +39,5 @@ def run_program(module: str, *arguments: str, extra: str, seconds: float | None 
         raise OptionRefused(last)
     raise ProgramFailed(
         f"{module}, which this command needs, failed: {last}. If a package is missing, "
-        f"`pip install 'emserve[{extra}]'` brings it."
+        f"{how_to_install(extra)} brings it."
     )

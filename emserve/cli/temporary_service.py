@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from emserve.cli.programs import ProgramFailed
+from emserve.extras import how_to_install
 from emserve.running import RunningRecord
 from emserve.settings import Settings
 
@@ -55,8 +56,8 @@ def _await_ready(process: "subprocess.Popen[bytes]", data_dir: Path, log: Path) 
         time.sleep(_LOOK_SECONDS)
     words = log.read_text(errors="replace").strip().splitlines() or ["no reason given"]
     raise ProgramFailed(
-        f"No service could be started for the test: {words[-1]} It needs emserve[service,worker]; --url "
-        "names a service that runs already."
+        f"No service could be started for the test: {words[-1]} If a package is missing, "
+        f"{how_to_install('service', 'worker')} brings it; --url names a service that runs already."
     )
 
 

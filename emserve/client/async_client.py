@@ -61,9 +61,9 @@ class AsyncClient:
         """Sends an image and queues its segmentation; returns the accepted job.
 
         A path or a binary file is read in pieces while it is sent; a folder, of slices or of an OME-Zarr, is
-        sent as a zip. An array of grey values, (H, W) or (Z, H, W), is sent as a TIFF and needs
-        `pip install 'emserve[images]'`. Parameters that are not given are the model's to
-        choose. A submission is never sent twice: after ServiceUnreachable, `jobs` says whether it arrived.
+        sent as a zip. An array of grey values, (H, W) or (Z, H, W), is sent as a TIFF, for which the extra
+        `images` is wanted. Parameters that are not given are the model's to choose. A submission is never
+        sent twice: after ServiceUnreachable, `jobs` says whether it arrived.
         Raises InvalidParameters, UnusableImage, MissingPackage and OSError before anything is sent.
         """
         submission = make_submission(model, params, tags)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emserve.client.errors import MissingPackage, UnusableImage
+from emserve.extras import how_to_install
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any]
 """A path; the bytes of an image file, or a binary file that holds them; a folder of slices or
@@ -102,7 +103,7 @@ def _write_tiff(file: IO[bytes], array: NDArray[Any]) -> None:
         import tifffile
     except ImportError as error:
         raise MissingPackage(
-            "An array is sent as a TIFF, which needs tifffile: `pip install 'emserve[images]'`. "
+            f"An array is sent as a TIFF, which needs tifffile: {how_to_install('images')} brings it. "
             "A file can be sent without it."
         ) from error
     try:

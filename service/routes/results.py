@@ -21,19 +21,15 @@ FormatT = TypeVar("FormatT", bound=str)
 LabelsFormat = Literal["ome-tiff", "tiff", "npy", "png", "zarr"]
 ObjectsFormat = Literal["json", "csv"]
 
+# The first of each is what comes where anything will do.
 _LABELS_TYPES: dict[str, LabelsFormat] = {
-    "*/*": "ome-tiff",
-    "image/*": "ome-tiff",
     "image/tiff": "ome-tiff",
     "image/png": "png",
     "application/x-npy": "npy",
     "application/zip": "zarr",
 }
 _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
-    "*/*": "json",
-    "application/*": "json",
     "application/json": "json",
-    "text/*": "csv",
     "text/csv": "csv",
 }
 _BINARY = {"type": "string", "format": "binary"}
@@ -195,15 +191,30 @@ async def _result(
 
 
 def _negotiate(accept: str | None, types: dict[str, FormatT], what: str) -> FormatT:
-    """The format of the best media range in `accept` (RFC 9110, section 12.5.1)."""
+    """The format that `accept` likes best (RFC 9110, section 12.5.1); of equals the one it names first."""
     ranges = [_media_range(each) for each in (accept or "*/*").split(",")]
-    for media_type, quality in sorted(ranges, key=lambda each: -each[1]):
-        if quality > 0 and media_type in types:
-            return types[media_type]
-    raise NotAcceptable(
-        f"No format of {what} fits Accept: {accept!r:.200}. Media types: {', '.join(types)}; "
-        "`?format=` chooses too."
-    )
+    liked = [
+        (-quality, place, media_type)
+        for media_type in types
+        for quality, place in [_liking(media_type, ranges)]
+        if quality > 0
+    ]
+    if not liked:
+        raise NotAcceptable(
+            f"No format of {what} fits Accept: {accept!r:.200}. Media types: {', '.join(types)}; "
+            "`?format=` chooses too."
+        )
+    return types[min(liked, key=lambda each: each[:2])[2]]
+
+
+def _liking(media_type: str, ranges: list[tuple[str, float]]) -> tuple[float, int]:
+    """The quality of the range that fits a media type most closely, and that range's place."""
+    closest = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    for pattern in closest:
+        for place, (name, quality) in enumerate(ranges):
+            if name == pattern:
+                return quality, place
+    return 0.0, 0
 
 
 def _media_range(text: str) -> tuple[str, float]:

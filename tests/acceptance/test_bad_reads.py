@@ -80,6 +80,7 @@ def test_a_method_that_is_not_there(http: httpx.Client, method: str, path: str, 
     [
         ("labels", "text/html"),
         ("labels", "image/png;q=0"),
+        ("objects", "text/*, text/csv;q=0"),
         ("labels", "application/x-hdf5, video/*"),
         ("objects", "image/png"),
         ("objects", "application/vnd.apache.parquet"),

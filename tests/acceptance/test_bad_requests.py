@@ -1,5 +1,6 @@
 """Requests for a job that are refused although their image is fine; none of them leaves anything."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -211,6 +212,15 @@ def test_a_form_encoded_body_is_told_the_right_line(http: httpx.Client) -> None:
         "curl -X POST -T cell.tif",
         "/v1/jobs?model=mitonet&filename=cell.tif",
     )
+
+
+def test_a_body_that_was_compressed_on_its_way(http: httpx.Client, cell: bytes) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    response = http.post("/v1/jobs?model=mitonet", content=gzip.compress(cell), headers=headers)
+    refused(response, 415, "unsupported-media-type", "Content-Encoding is 'gzip'", "as it is")
+    assert response.headers["accept-encoding"] == "identity"
+    identity = http.post("/v1/jobs?model=mitonet", content=cell, headers={"Content-Encoding": "Identity"})
+    assert identity.status_code == 202
 
 
 @pytest.mark.parametrize(

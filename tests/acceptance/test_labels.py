@@ -52,6 +52,10 @@ def test_every_format_holds_the_same_labels(
         ("application/x-npy", "application/x-npy"),
         ("image/png", "image/png"),
         ("text/html, image/tiff;q=0.5, image/png;q=0.9", "image/png"),
+        ("image/*", "image/tiff"),
+        ("image/png, */*", "image/png"),
+        ("image/tiff;q=0, */*", "image/png"),
+        ("image/*;q=0, application/x-npy;q=0.1, */*;q=0.05", "application/x-npy"),
     ],
 )
 def test_the_accept_header_chooses_the_format(

@@ -1,6 +1,7 @@
 """Options that the commands of `emserve models` share, and the folder that they mean."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from emserve.cli.programs import ProgramFailed, run_program
 from emserve.cli.up_options import settings_of
 from emserve.client.address import VARIABLE
+from emserve.extras import how_to_install
 from emserve.installer.conversion import Conversion
 from emserve.installer.folder import ModelFolder
 from emserve.installer.installer import Installer
@@ -50,7 +52,14 @@ def chosen_settings(model_dir: Path | None, data_dir: Path | None) -> Settings:
 
 
 def installer(folder: ModelFolder) -> Installer:
-    """One that converts in a process of its own, the only one with torch in it."""
+    """One that converts in a process of its own, the only one with torch in it.
+
+    Raises ProgramFailed where there is no torch, before anything is fetched.
+    """
+    if find_spec("torch") is None:
+        raise ProgramFailed(
+            f"Weights are converted with torch, which is not installed: {how_to_install('worker')} brings it."
+        )
     return Installer(folder, _convert)
 
 

@@ -50,6 +50,23 @@ def test_a_page_tells_what_matters() -> None:
         assert words in text
 
 
+@pytest.mark.parametrize(
+    ("axes", "size", "shown"),
+    [
+        ("YX", [10, 10], "10 nm"),
+        ("YX", [10, 5], "10 x 5 nm"),
+        ("ZYX", [10, 5, 10], "10 x 5 x 10 nm"),
+        ("ZYX", [40, 10, 10], "40 x 10 x 10 nm"),
+        ("ZYX", [8, 8, 8], "8 x 8 x 8 nm"),
+    ],
+)
+def test_a_volume_has_three_sizes_of_its_voxels(axes: str, size: list[float], shown: str) -> None:
+    image = make_job(JobStatus.QUEUED).input.model_copy(
+        update={"axes": axes, "shape": [9] * len(axes), "pixel_size_nm": size, "pixel_size_source": "file"}
+    )
+    assert f", {shown} (file)" in text_of(job_page(make_job(JobStatus.QUEUED, input=image), "http://lab"))
+
+
 def test_a_running_job_shows_how_far_it_is() -> None:
     progress = Progress(fraction=0.42, done=42, total=100, unit="tiles", eta_seconds=31)
     job = make_job(JobStatus.RUNNING, stage=Stage.INFER, progress=progress, attempt=2)

@@ -10,7 +10,7 @@ def test_a_module_runs_and_its_output_comes_back() -> None:
 
 
 def test_a_module_that_is_missing_is_named_with_the_remedy() -> None:
-    with pytest.raises(ProgramFailed, match=r"training\.nowhere.*No module named.*emserve\[worker\]"):
+    with pytest.raises(ProgramFailed, match=r"training\.nowhere.*No module named.*'\.\[worker\]'"):
         run_program("training.nowhere", extra="worker")
 
 
