@@ -21,10 +21,18 @@ def make_ready(
     A second time with the same device and precision changes nothing; with others it is wrong.
     """
     dtype = DTYPES[precision]
+    _keep_float32_whole()
     # torch's types leave memory_format out.
     network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _lower(network, dtype)
     return pack(network) if torch.device(device).type == "cpu" and can_pack(dtype) else network
+
+
+def _keep_float32_whole() -> None:
+    """Keeps a GPU from rounding what convolutions multiply to 10 bits (TF32), which torch lets it do: fp32 is
+    to be what it says, and who wants speed has bf16."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _lower(network: PanopticNetwork, dtype: torch.dtype) -> None:

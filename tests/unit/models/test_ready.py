@@ -160,3 +160,10 @@ def loaded() -> Callable[[Any], list[str]]:
 def test_in_bf16_twice_as_many_models_stay_warm(loaded: Callable[[Any], list[str]]) -> None:
     assert len(loaded("fp32")) == 1
     assert len(loaded("bf16")) == 2
+
+
+def test_fp32_is_not_rounded_on_a_gpu() -> None:
+    torch.backends.cudnn.allow_tf32 = True  # as torch has it
+    make_ready(fold(small("panoptic_deeplab_pr").eval()))
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
