@@ -26,7 +26,8 @@ AxisOrder = Annotated[
         "two to five in all, such as ZYX"
     ),
 ]
-Nanometres = Annotated[float, Field(ge=1e-3, le=1e6)]
+FINEST_NM, COARSEST_NM = 1e-3, 1e6
+Nanometres = Annotated[float, Field(ge=FINEST_NM, le=COARSEST_NM)]
 PixelSize = Annotated[
     list[Nanometres],
     Field(min_length=2, max_length=3),

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from emserve import storage
 from emserve.cards import ModelCard
 from emserve.errors import BrokerUnavailable, FieldError, InvalidRequest
+from emserve.ids import made_at
 from emserve.imaging import Inspect
 from emserve.jobs import (
     ImageHeader,
@@ -61,7 +62,7 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
         tags=tags,
         warnings=[*_warnings(resources, card), *header.warnings],
         input=_job_input(received, header),
-        created_at=datetime.now(UTC),
+        created_at=made_at(job_id) or datetime.now(UTC),  # by which the list is sorted
         request_id=traces().get("request_id"),
     )
     with about(job_id=job_id):

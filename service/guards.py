@@ -120,6 +120,8 @@ class KnownHost:
         await app(scope, receive, send)
 
     def _fault(self, scope: Scope, headers: Headers) -> str | None:
+        if any(len(headers.getlist(name)) > 1 for name in ("host", "origin")):
+            return "The request has several Host or Origin fields, of which none can be believed."
         host = headers.get("host", "")
         if _host_name(f"//{host}") not in self._allowed:
             return (

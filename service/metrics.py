@@ -76,7 +76,7 @@ class StateCollector(Collector):
         waiting = book.tickets.waiting()
         oldest = max(map(seconds_since, waiting), default=0.0)
         yield _gauge("queued_jobs", "Jobs waiting for a worker.", len(waiting))
-        yield _gauge("queue_age_seconds", "Time since the oldest waiting job was accepted.", oldest)
+        yield _gauge("queue_age_seconds", "Time since the oldest waiting job came in.", oldest)
         yield _gauge("running_jobs", "Jobs that a worker holds.", len(book.tickets.leased()))
         text = "Longest time since a worker renewed the lease of a job; it runs out at 8."
         yield _gauge("lease_age_seconds", text, book.tickets.lease_age())

@@ -32,6 +32,9 @@ from service.intake import Intake
 _FIELD_LIMIT = 64 * 1024  # bytes of a text part
 _ROOM_BYTES = 16 * 1024**2  # the disks are looked at again after this much of an upload
 _FIELDS = ("model", "params", "tags")
+_BESIDE_LIMIT = (
+    len(_FIELDS) + 1
+) * _FIELD_LIMIT  # bytes of a form without its image: they are held in memory
 _IMAGE_TYPES = ("application/octet-stream", "application/zip", "image/")
 _HOW_TO = "curl -X POST -T cell.tif 'http://HOST/v1/jobs?model=mitonet&filename=cell.tif'"
 
@@ -135,7 +138,8 @@ class _Body:
         self._settings = settings
         self._intake = intake
         self._begun = asyncio.get_running_loop().time()
-        self._bytes = 0
+        self.size_bytes = 0
+        """What has come so far."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises UploadTooSlow when the body stands still, StorageFull when the disk fills."""
@@ -146,20 +150,20 @@ class _Body:
                 async with asyncio.timeout_at(self._deadline()):
                     chunk = await anext(stream, None)
             except TimeoutError:
-                raise UploadTooSlow(self._bytes, self._settings.upload_idle_seconds) from None
+                raise UploadTooSlow(self.size_bytes, self._settings.upload_idle_seconds) from None
             if chunk is None:
                 return
-            self._bytes += len(chunk)
-            if self._bytes >= room_at:
+            self.size_bytes += len(chunk)
+            if self.size_bytes >= room_at:
                 self._intake.check_room()
-                room_at = self._bytes + _ROOM_BYTES
+                room_at = self.size_bytes + _ROOM_BYTES
             yield chunk
 
     def _deadline(self) -> float:
         """Until when the next chunk must come, in the loop's time."""
         patience, rate = self._settings.upload_idle_seconds, self._settings.min_upload_bytes_per_second
         next_sign = asyncio.get_running_loop().time() + patience
-        return min(next_sign, self._begun + patience + self._bytes / rate) if rate else next_sign
+        return min(next_sign, self._begun + patience + self.size_bytes / rate) if rate else next_sign
 
 
 async def _raw(body: _Body, received: Received) -> AsyncIterator[bytes]:
@@ -183,6 +187,11 @@ async def _multipart(body: _Body, content_type: str, received: Received) -> Asyn
             parser.register(name, part)
         async for chunk in body.chunks():
             parser.data_received(chunk)
+            if body.size_bytes - image.size_bytes > _BESIDE_LIMIT:
+                raise InvalidRequest(
+                    f"The form has more than {_BESIDE_LIMIT} bytes beside its image: in other parts, in what "
+                    "stands before a part's content, or behind the last. The image is the part `image`."
+                )
             for piece in image.take():
                 yield piece
     except UnexpectedPartException as error:
@@ -215,6 +224,7 @@ class _ImagePart(BaseTarget):  # type: ignore[misc]  # the library ships no type
     def __init__(self) -> None:
         super().__init__()
         self.parts = 0
+        self.size_bytes = 0
         self.is_complete = False
         self._pieces: list[bytes] = []
 
@@ -224,6 +234,7 @@ class _ImagePart(BaseTarget):  # type: ignore[misc]  # the library ships no type
             raise InvalidRequest("The request carries more than one part `image`; one job takes one image.")
 
     def on_data_received(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
         self._pieces.append(bytes(chunk))
 
     def on_finish(self) -> None:

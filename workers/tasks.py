@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import obstore
 
 from emserve import storage
-from emserve.errors import EmserveError, StorageFull, StorageUnavailable
+from emserve.errors import EmserveError, ErrorKind, StorageFull, StorageUnavailable
 from emserve.jobs import JobEnd, JobResult, JobStatus, JobWarning
 from emserve.scratch import scratch_folder
 from emserve.tally import Event
@@ -53,25 +53,28 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
             attempt = Attempt(bench, assignment, record, progress, scratch, started_at, card, on_step)
             end = _run(attempt, workspace)
     except EmserveError as error:
-        log.warning("job failed", extra={"problem": error.slug, "reason": str(error)})
+        # What is wrong with somebody's image is theirs to read, with the names in it.
+        reason = {} if error.kind is ErrorKind.USER else {"reason": str(error)}
+        log.warning("job failed", extra={"problem": error.slug, **reason})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
         with suppress(StorageUnavailable):  # on a full disk the end needs the room
             bench.book.attempts.clear(assignment.job_id, assignment.execution_id)
-    _finish(bench, assignment.job_id, end)
-    for stage, seconds in (end.result.seconds if end.result else {}).items():
-        bench.book.tally.add(Event.STAGE_SECONDS, stage, seconds)
+    standing = _finish(bench, assignment.job_id, end)
+    if end.result is not None and standing.execution_id == assignment.execution_id:
+        bench.tell_speed(card, record.input.pixels, end.result.seconds.get("infer", 0))
+        for stage, seconds in end.result.seconds.items():
+            bench.book.tally.add(Event.STAGE_SECONDS, stage, seconds)
 
 
-def _finish(bench: Bench, job_id: str, end: JobEnd) -> None:
-    """Writes the end as soon as there is room for it; the supervisor's limits hold meanwhile."""
+def _finish(bench: Bench, job_id: str, end: JobEnd) -> JobEnd:
+    """Writes the end as soon as there is room for it; the supervisor's limits hold meanwhile. Returns the one
+    that stands: another attempt, or somebody who cancelled the job, may have been first."""
     while True:
         try:
-            bench.book.finish(job_id, end)
+            return bench.book.finish(job_id, end)
         except StorageFull:
             log.warning("no room for the job's end; it waits")
             time.sleep(_ROOM_SECONDS)
-        else:
-            return
 
 
 def _run(attempt: Attempt, workspace: Workspace) -> JobEnd:
@@ -91,7 +94,6 @@ def _run(attempt: Attempt, workspace: Workspace) -> JobEnd:
         precision=attempt.bench.settings.precision,
         seconds=attempt.progress.seconds,
     )
-    attempt.bench.tell_speed(attempt.card, attempt.record.input.pixels, result.seconds.get("infer", 0))
     _write_provenance(attempt, result, found.warnings)
     return JobEnd(
         status=JobStatus.SUCCEEDED,

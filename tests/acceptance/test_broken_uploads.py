@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -100,6 +101,42 @@ def test_a_client_that_goes_away_inside_a_form_makes_no_job(service: RunningServ
         body = _form(cell)
         connection.sendall(_head(len(body) + 200, f"multipart/form-data; boundary={_BOUNDARY}") + body)
         _await_entry(service, before)
+
+
+@pytest.mark.parametrize("place", ["a part's head", "a part's name", "parts without end"])
+def test_a_form_is_not_larger_than_its_image(http: httpx.Client, cell: bytes, place: str) -> None:
+    junk = b"A" * 2**19
+    first = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=".encode()
+    body = {
+        "a part's head": first + b'"image"; filename="' + junk,
+        "a part's name": first + b'"' + junk,
+        "parts without end": _form(cell) + (b"\r\n" + first + b'"model"\r\n\r\n' + 2**14 * b"m") * 50,
+    }[place]
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    response = http.post("/v1/jobs", content=body, headers=headers)
+    assert response.status_code == 422, response.text
+    assert response.json()["type"] == "urn:emserve:problem:invalid-request"
+
+
+def test_the_list_is_sorted_by_the_time_that_it_shows(http: httpx.Client, cell: bytes) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield cell[:100]
+        time.sleep(1.5)
+        yield cell[100:]
+
+    url = "/v1/jobs?model=mitonet&tags=%7B%22sorted%22%3A%20%22yes%22%7D"
+    with ThreadPoolExecutor() as threads:
+        slow = threads.submit(http.post, url, content=slowly())
+        time.sleep(0.5)
+        quick = http.post(url, content=cell).json()
+        jobs = [quick, slow.result().json()]
+    listed = http.get("/v1/jobs", params={"tag": "sorted:yes"}).json()["jobs"]
+    newest_first = sorted(jobs, key=lambda job: str(job["created_at"]), reverse=True)
+    assert [job["id"] for job in listed] == [job["id"] for job in newest_first]
+    after = http.get("/v1/jobs", params={"tag": "sorted:yes", "created_after": newest_first[1]["created_at"]})
+    assert [job["id"] for job in after.json()["jobs"]] == [newest_first[0]["id"]]
+    for job in jobs:
+        assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
 
 
 def test_a_form_without_its_end_is_refused(http: httpx.Client, cell: bytes) -> None:

@@ -3,13 +3,16 @@
 import base64
 import hashlib
 import re
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.exchange import Json, refused
+from tests.running_service import RunningService
 
 
 def test_the_process_says_that_it_lives(http: httpx.Client) -> None:
@@ -87,6 +90,20 @@ def test_a_request_without_a_decent_id_gets_one(http: httpx.Client, given: str |
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "localhost.evil.example", ""])
 def test_an_unknown_host_is_refused(http: httpx.Client, host: str) -> None:
     refused(http.get("/v1/jobs", headers={"Host": host}), 403, "forbidden", host, "EMSERVE_ALLOWED_HOSTS")
+
+
+@pytest.mark.parametrize("field", ["Host: localhost", "Origin: http://localhost"])
+def test_of_two_hosts_or_origins_none_is_believed(service: RunningService, field: str) -> None:
+    name = field.partition(":")[0]
+    lines = ["GET /v1/jobs HTTP/1.1", field, f"{name}: http://evil.example", "Connection: close"]
+    if name != "Host":
+        lines.append("Host: localhost")
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"application/problem+json" in answer
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1234", "127.0.0.1", "[::1]:8000", "LOCALHOST"])

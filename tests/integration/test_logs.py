@@ -102,6 +102,13 @@ def test_lines_about_a_job_name_it_and_the_request_that_brought_it(
     assert events in ({"job accepted"}, {"attempt starts", "attempt over", "the child died"})
 
 
+def test_no_line_has_a_jobs_id_in_its_text_alone(logs: dict[str, list[str]]) -> None:
+    (accepted,) = _said(logs, "api", "service.admission")
+    for line in logs["worker-cpu-1"]:
+        if accepted["job_id"] in line:
+            assert json.loads(line)["job_id"] == accepted["job_id"]
+
+
 def test_lines_of_an_image_process_name_the_job_and_the_request(logs: dict[str, list[str]]) -> None:
     (accepted,) = _said(logs, "api", "service.admission")
     (line,) = _said(logs, "api", "__main__")

@@ -18,6 +18,7 @@ from emserve.errors import (
     VolumeTooLarge,
 )
 from emserve.jobs import ImageHeader, ImageSource, JobWarning
+from emserve.params import COARSEST_NM, FINEST_NM
 from workers.images.axes import CHANNELS, PLANE, SAMPLES, SLICES, TIMES, choose_axes
 
 DTYPES = ("bool", "uint8", "uint16", "int16", "float32")
@@ -103,8 +104,10 @@ def choose(found: FoundImage, source: ImageSource, limits: Limits | None = None)
         )
     shape = _shape(sizes, limits)
     letters = PLANE if len(shape) == len(PLANE) else SLICES + PLANE
-    in_file = dict(zip(axes, (found.spacing_nm.get(axis) for axis in found.axes), strict=True))
-    in_file[SLICES] = in_file.get(SLICES) or found.spacing_nm.get(SLICES)  # of an axis that has no name
+    # What no pixel can be is a wrong unit or a slip, and worth no more than nothing.
+    told = {axis: size for axis, size in found.spacing_nm.items() if FINEST_NM <= size <= COARSEST_NM}
+    in_file = dict(zip(axes, (told.get(axis) for axis in found.axes), strict=True))
+    in_file[SLICES] = in_file.get(SLICES) or told.get(SLICES)  # of an axis that has no name
     pixel_size, said_by, doubts = _pixel_size([in_file[axis] for axis in letters], source)
     header = ImageHeader(
         format=found.format,

@@ -10,6 +10,7 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.grey import FoundImage, GreyImage
+from workers.images.imagej import planes_cut_off
 from workers.images.pixel_size import tiff_spacing
 from workers.images.raw import RawArray
 from workers.images.tiff_page import PagePixels
@@ -71,6 +72,8 @@ class TiffReader:
                 f"{_shown(first)} and {_shown(more[0])}, to name two. Slices of a volume have the same size "
                 "and data type; save the image or the volume that is meant as a file of its own."
             )
+        if (reason := planes_cut_off(tiff, first)) is not None:
+            raise UnreadableImage(reason)
         if any(page is None for page in first.pages):
             raise UnreadableImage(
                 f"The OME-TIFF speaks of {len(first.pages)} planes and lacks {_missing(first)}: it is one of "

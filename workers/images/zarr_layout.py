@@ -61,7 +61,7 @@ def new_layout(meta: Json) -> Layout:
     stored = chunk = tuple(int(side) for side in grid["configuration"]["chunk_shape"])
     if codecs[0]["name"] == _SHARDS:
         inner = codecs[0]["configuration"]
-        chunk, codecs = tuple(int(side) for side in inner["chunk_shape"]), inner["codecs"]
+        chunk, codecs = tuple(int(side) for side in inner["chunk_shape"]), [*codecs[1:], *inner["codecs"]]
         _check([str(codec["name"]) for codec in inner["index_codecs"]])
     _check([str(codec["name"]) for codec in codecs])
     is_default = keys["name"] == "default"

@@ -180,8 +180,14 @@ def _product(scales: Sequence[float | None]) -> float | None:
 def _array(archive: Archive, path: PurePosixPath, axes: list[Axis]) -> ZarrArray:
     meta = _array_metadata(archive, path)
     if meta is None:
-        raise UnreadableImage(f"The Zarr speaks of an array {str(path)!r} that is not in the zip: add it.")
-    shape = tuple(int(side) for side in meta["shape"])
+        raise UnreadableImage(
+            f"The Zarr speaks of an array {str(path)!r:.120} that is not in the zip: add it."
+        )
+    shape = tuple(meta["shape"])
+    if not all(isinstance(side, int) for side in shape):
+        raise UnreadableImage(
+            f"The Zarr's shape is {shape!s:.120}, and whole numbers are wanted: save it again."
+        )
     names = meta.get("dimension_names") or _attributes(archive, path).get("_ARRAY_DIMENSIONS") or shape
     axes = axes or [Axis(name) if isinstance(name, str) else Axis() for name in names]
     if len(axes) != len(shape):

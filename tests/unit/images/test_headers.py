@@ -6,6 +6,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,6 +27,8 @@ from emserve.errors import (
 )
 from emserve.jobs import ImageHeader, ImageSource
 from tests import hostile
+from workers.evaluation.overlaps import UnusableLabels
+from workers.evaluation.stored_array import open_array
 from workers.images.grey import Limits
 from workers.images.headers import inspect
 
@@ -311,6 +314,25 @@ def test_a_stack_is_a_volume(options: dict[str, Any]) -> None:
     assert [each.code for each in header.warnings] == ([] if named else ["axes-assumed"])
 
 
+def large_imagej_stack(images: int) -> bytes:
+    """As ImageJ writes stacks of many gigabytes: one page, whose note says how many planes follow."""
+    note = f"ImageJ=1.54f\nimages={images}\nslices={images}\nunit=nm\nspacing=30.0\n"
+    first = tiff(STACK[0], photometric="minisblack", description=note, metadata=None, byteorder=">")
+    return first + STACK[1:].tobytes()
+
+
+def test_a_stack_cut_off_behind_its_only_page_is_refused(tmp_path: Path) -> None:
+    whole = large_imagej_stack(4)
+    assert look(whole).shape == [4, 40, 50]
+    for value in (whole[:-1], whole[: -3 * STACK[0].size], large_imagej_stack(10**9)):
+        message = refusal(UnreadableImage, value)
+        assert "cut off" in message
+        assert "the file holds 1" in message
+    (tmp_path / "labels.tif").write_bytes(whole[:-1])
+    with pytest.raises(UnusableLabels, match="cut off"), open_array(tmp_path / "labels.tif"):
+        pass
+
+
 def test_a_stack_of_one_slice_is_an_image() -> None:
     header = look(tiff(STACK[:1], ome=True, metadata={"axes": "ZYX"}))
     assert (header.shape, header.axes, header.warnings) == ([40, 50], "YX", [])
@@ -504,6 +526,8 @@ SIZES: list[tuple[dict[str, Any], list[float] | None]] = [
         [4.6, 5.0],
     ),
     ({"ome": True, "metadata": {"PhysicalSizeX": 5}}, None),
+    ({"ome": True, "metadata": {"PhysicalSizeY": 1e-9, "PhysicalSizeX": 1e-9}}, None),
+    ({"ome": True, "metadata": {"PhysicalSizeY": 2, "PhysicalSizeYUnit": "m", "PhysicalSizeX": 2}}, None),
     ({"ome": True, "metadata": {"PhysicalSizeY": 0, "PhysicalSizeX": 5}}, None),
     ({"imagej": True, "resolution": (0.2, 0.25), "metadata": {"unit": "nm"}}, [4.0, 5.0]),
     ({"imagej": True, "resolution": (200, 250), "metadata": {"unit": "um"}}, [4.0, 5.0]),

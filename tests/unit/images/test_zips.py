@@ -285,6 +285,14 @@ def _with(change: Any, version: Literal[2, 3] = 3, name: str = "cell.zarr/0/zarr
     return zip_of({**files, name: json.dumps(meta).encode()})
 
 
+def test_an_unknown_codec_behind_shards_is_named() -> None:
+    files = zarr_files(VOLUME, ome("zyx"), 3, chunks=(4, 30, 70), shards=(8, 60, 70))
+    meta = json.loads(files["cell.zarr/0/zarr.json"])
+    meta["codecs"].append({"name": "numcodecs.lzma"})
+    value = zip_of({**files, "cell.zarr/0/zarr.json": json.dumps(meta).encode()})
+    assert "'numcodecs.lzma'" in refusal(UnsuitableImage, value)
+
+
 def test_an_unknown_codec_is_named() -> None:
     new = _with(lambda meta: meta["codecs"].append({"name": "acme_squeeze"}))
     assert "'acme_squeeze'" in refusal(UnsuitableImage, new)
@@ -298,6 +306,8 @@ def test_an_unknown_codec_is_named() -> None:
         lambda meta: meta.pop("shape"),
         lambda meta: meta.update(shape=[12, 90]),
         lambda meta: meta.update(shape="12 x 90 x 70"),
+        lambda meta: meta.update(shape=[12.0, 90.0, 70.0]),
+        lambda meta: meta.update(shape=["12", "90", "70"]),
         lambda meta: meta.update(data_type="complex256x"),
         lambda meta: meta.update(node_type="group"),
         lambda meta: meta["chunk_grid"]["configuration"].update(chunk_shape=[0, 20, 20]),
