@@ -19,8 +19,10 @@ from training.starters import Starter
 NORMS = Norms(mean=0.57571, std=0.12765)
 """Those of the released models: an image from 0 to 1 becomes (image - mean) / std."""
 
-_ZOOM_RANGE = (0.4, 1.6)  # less would leave margins, more would blur
-_SCALE_SPREAD = 0.45  # of the normal distribution of the pixel size's logarithm
+_ZOOM_RANGE = (0.4, 1.25)  # less would leave margins, more would blur
+# Of the normal distribution of the pixel size's logarithm: `downsampling: "auto"` comes within 0.35 of it,
+# and a network that knows about how large a pixel is tells a granule from a droplet by its size.
+_SCALE_SPREAD = 0.25
 _INVERTED = 0.05  # besides the phantoms that are
 _CROWDED = 0.25  # of the crops: see `crowd`
 _AROUND_AN_OBJECT = 0.7  # of the crops where there is one: droplets fill a hundredth of the phantoms

@@ -110,11 +110,12 @@ def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
     return int(state["step"])
 
 
-def learnt_weights(run: Path) -> tuple[Configuration, dict[str, torch.Tensor]]:
+def learnt_weights(run: Path, *, with_begun: bool = True) -> tuple[Configuration, dict[str, torch.Tensor]]:
     """What a run has learnt, and its configuration.
 
-    That is the running average of its weights; of a run that began with a model, the mean of this and of that
-    model's, which does better than either (Wortsman et al., Robust fine-tuning of zero-shot models, 2022).
+    That is the running average of its weights; of a run that began with a model, `with_begun`, the mean of
+    this and of that model's, which often does better than either (Wortsman et al., Robust fine-tuning of
+    zero-shot models, 2022).
     """
     state = torch.load(run / _NAME, weights_only=True)
     begun = state["configuration"]
@@ -126,6 +127,6 @@ def learnt_weights(run: Path) -> tuple[Configuration, dict[str, torch.Tensor]]:
         if name.startswith(prefix)
     }
     for name, tensor in weights.items():
-        if name in before and tensor.is_floating_point():
+        if with_begun and name in before and tensor.is_floating_point():
             weights[name] = (tensor + before[name].to(tensor.dtype)) / 2
     return configuration, weights

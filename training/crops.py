@@ -13,7 +13,7 @@ from training.pool import PhantomPool
 from training.starters import Starter
 from training.targets import make_targets
 
-_FINEST, _COARSEST = 0.45, 2.2  # pixel sizes of phantoms that zooming brings near a model's own
+_FINEST, _COARSEST = 0.5, 1.6  # pixel sizes of phantoms that zooming brings near a model's own
 _EMPTY_PASSED_OVER = 0.6  # of crops without an object: rare objects are seen more often
 
 

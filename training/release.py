@@ -44,9 +44,12 @@ def starter_card(starter: Starter, config: dict[str, object], weights_sha256: st
 def main(
     run: Annotated[Path, typer.Argument(help="Folder of a training, from training.train")],
     out: Annotated[Path, typer.Option(help="Folder that gets the card and its weights")] = PACKAGED_CARDS,
+    with_begun: Annotated[
+        bool, typer.Option(help="The mean of the weights before and after, or those after alone")
+    ] = True,
 ) -> None:
     """Store the network of RUN as a starter model: 16-bit weights, BatchNorm still apart."""
-    configuration, weights = learnt_weights(run)
+    configuration, weights = learnt_weights(run, with_begun=with_begun)
     starter, config = STARTERS[Family(configuration.model)], configuration.architecture
     network = build(ARCHITECTURE, config)
     network.load_state_dict(weights)

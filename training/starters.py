@@ -76,8 +76,8 @@ STARTERS = {
             "DropNet starter",
             "Lipid droplets",
             native_pixel_size_nm=10.0,
-            crops=20_000,
-            defaults={"confidence_thr": 0.6, "min_distance_object_centers": 5, "min_size": 500},
+            crops=40_000,
+            defaults={"confidence_thr": 0.35, "min_distance_object_centers": 5, "min_size": 500},
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
             "takes round, dark mitochondria for droplets.",
             # Most droplets are seen in a few slices only.

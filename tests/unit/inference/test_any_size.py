@@ -96,7 +96,7 @@ def test_an_object_across_a_tiles_border_is_one_object(
         is_across = _across(objects, _borders(_SIDE, params))
         for part, which in ((across, is_across), (within, ~is_across)):
             part.extend(agreement[which] >= 0.5)
-    assert len(across) >= 50
+    assert len(across) >= 40
     assert np.mean(across) >= 0.95
     # The network sees less context in a tile, which costs an object here and there; borders cost none.
     assert np.mean(across) >= np.mean(within) - 0.02

@@ -173,15 +173,19 @@ def test_a_run_becomes_a_model_that_the_service_loads(run: Path, tmp_path: Path)
     assert json.loads((tmp_path / "nucleonet@starter.json").read_text())["licence"] == "Apache-2.0"
 
 
-def test_what_goes_on_from_a_model_is_released_half_way_from_it(pool: PhantomPool, tmp_path: Path) -> None:
+def test_what_goes_on_from_a_model_is_released_half_way_from_it_or_as_it_is(
+    pool: PhantomPool, tmp_path: Path
+) -> None:
     begun = replace(_BEGUN, start="nucleonet@starter")
     train(tmp_path, pool, begun)
     _, learnt = learnt_weights(tmp_path)
+    _, alone = learnt_weights(tmp_path, with_begun=False)
     before = load_file(PACKAGED_CARDS / "nucleonet@starter.safetensors")
     averaged = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["averaged"]
     moved = 0
     for name, tensor in learnt.items():
         after = averaged[f"module.{name}"]
+        assert torch.equal(alone[name], after)
         if tensor.is_floating_point():
             torch.testing.assert_close(tensor, (before[name].float() + after) / 2)
             moved += not torch.equal(after, before[name].float())
