@@ -42,18 +42,12 @@ async def refuse_odd_queries(request: Request) -> None:  # async: no thread for 
             f"In the query there is no parameter {', '.join(map(repr, unknown))}. {remedy}",
             errors=[FieldError.at(("query", name), remedy) for name in unknown],
         )
-    twice = [
-        name
-        for name, count in Counter(name for name, _ in request.query_params.multi_items()).items()
-        if count > 1
-    ]
-    if twice:
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    if twice := [name for name, count in counts.items() if count > 1]:
+        remedy = "It stands there more than once: give it once."
         raise InvalidRequest(
             f"The query has {' and '.join(map(repr, twice))} more than once, and only one can be meant.",
-            errors=[
-                FieldError.at(("query", name), "It stands there more than once: give it once.")
-                for name in twice
-            ],
+            errors=[FieldError.at(("query", name), remedy) for name in twice],
         )
 
 
