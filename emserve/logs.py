@@ -35,7 +35,6 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("rq.worker").setLevel(logging.WARNING)  # our own lines say more, with their ids
 
 
 def traces() -> dict[str, str]:

@@ -33,7 +33,7 @@ from emserve.errors import (
     StorageUnavailable,
 )
 from emserve.fleet import Fleet, WorkerEntry
-from emserve.ids import PATTERN
+from emserve.ids import PATTERN, made_at
 from emserve.jobs import Attempt, JobRecord
 from emserve.logs import about
 from emserve.settings import Settings
@@ -77,6 +77,12 @@ class Limits:
         return cls(settings.job_timeout_seconds, memory, settings.shutdown_seconds)
 
 
+def _is_about_no_ticket(record: logging.LogRecord) -> bool:
+    """Of a ticket RQ says less than our own lines, and has its id in the text alone."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return record.levelno > logging.INFO or not any(made_at(str(each)) for each in arguments)
+
+
 class Supervisor(Worker):
     """One per device slot."""
 
@@ -91,6 +97,7 @@ class Supervisor(Worker):
             worker_ttl=_WORKER_TTL,
             log_job_description=False,
         )
+        self.log.addFilter(_is_about_no_ticket)
         self._book = book
         self._child = child
         self._limits = limits

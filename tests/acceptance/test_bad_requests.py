@@ -219,8 +219,9 @@ def test_a_body_that_was_compressed_on_its_way(http: httpx.Client, cell: bytes) 
     response = http.post("/v1/jobs?model=mitonet", content=gzip.compress(cell), headers=headers)
     refused(response, 415, "unsupported-media-type", "Content-Encoding is 'gzip'", "as it is")
     assert response.headers["accept-encoding"] == "identity"
-    identity = http.post("/v1/jobs?model=mitonet", content=cell, headers={"Content-Encoding": "Identity"})
-    assert identity.status_code == 202
+    plain = http.post("/v1/jobs?model=mitonet", content=cell, headers={"Content-Encoding": "Identity"})
+    assert plain.status_code == 202
+    assert http.delete(f"/v1/jobs/{plain.json()['id']}").status_code == 204
 
 
 @pytest.mark.parametrize(

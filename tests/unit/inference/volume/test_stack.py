@@ -64,7 +64,7 @@ def starter() -> tuple[ModelCard, Engine]:
 
 @pytest.fixture(scope="module")
 def phantom() -> Volume:
-    return make_volume_phantom(7, (13, 96, 112), (24.0, 16.0, 16.0)).image
+    return make_volume_phantom(16, (13, 96, 112), (24.0, 16.0, 16.0)).image
 
 
 class Bench:
@@ -115,7 +115,7 @@ def bench(starter: tuple[ModelCard, Engine], tmp_path: Path) -> Bench:
 def test_the_result_does_not_depend_on_where_the_ranges_are_cut(
     plane: str, phantom: Volume, bench: Bench
 ) -> None:
-    volume = phantom if plane == "xy" else phantom[:, :, 8:32]
+    volume = phantom if plane == "xy" else phantom[:, :, 24:48]
     expected, found = bench.segment(volume, inference_plane=plane)
     assert found.labels.count >= 2
     for range_pixels in (1, 5 * 96 * 112):
@@ -177,7 +177,7 @@ def test_what_was_inferred_otherwise_is_not_used(phantom: Volume, bench: Bench) 
 
 @pytest.mark.parametrize("plane", ["xy", "yz"])
 def test_of_a_slice_only_what_is_large_enough_is_matched(plane: str, phantom: Volume, bench: Bench) -> None:
-    volume, ledger = phantom[:6] if plane == "xy" else phantom[:, :, 8:20], MemoryLedger()
+    volume, ledger = phantom[:6] if plane == "xy" else phantom[:, :, 24:36], MemoryLedger()
 
     def smallest(min_slice_size: int) -> int:
         """Of the objects of all slices."""
