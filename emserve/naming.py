@@ -1,9 +1,16 @@
-"""What files made of an image are named after."""
+"""Names of files: what images are called, and what is named after them."""
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePath
 
-_ENDINGS = re.compile(r"(\.ome)?\.(tiff?|zarr|zarr\.zip|zip|mrc|png|jpe?g|npy)$", re.IGNORECASE)
+IMAGE_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg")
+"""Ends of names that are images, or slices of a volume, by themselves."""
+ZARR_ROOT_FILES = ("zarr.json", ".zgroup", ".zarray")
+"""A folder that holds one of them is a node of a Zarr."""
+_FORMATS = (*IMAGE_SUFFIXES, ".npy", ".zip", ".zarr", ".zarr.zip")
+_ENDINGS = re.compile(rf"(\.ome)?({'|'.join(map(re.escape, _FORMATS))})$", re.IGNORECASE)
+_SHOWN = 8
 
 
 def bare_name(filename: str) -> str:
@@ -13,3 +20,9 @@ def bare_name(filename: str) -> str:
     at its beginning would hide the file.
     """
     return _ENDINGS.sub("", PurePath(filename).name).lstrip(".") or "image"
+
+
+def some_of(names: Iterable[object]) -> str:
+    """As many names as anyone would read."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:_SHOWN]) + (", …" if len(shown) > _SHOWN else "")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emserve.client.errors import MissingPackage, UnusableImage
 from emserve.extras import how_to_install
+from emserve.naming import IMAGE_SUFFIXES, ZARR_ROOT_FILES, some_of
 
 Image = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any]
 """A path; the bytes of an image file, or a binary file that holds them; a folder of slices or
@@ -24,9 +25,6 @@ OnBytes = Callable[[int, int | None], None]
 
 CHUNK_BYTES = 1 << 18
 _CHANNELS = (1, 2, 3, 4)  # of a pixel: such an array's channels would be taken for columns
-IMAGE_SUFFIXES = (".tif", ".tiff", ".mrc", ".png", ".jpg", ".jpeg")
-_FEW = 8
-_ZARR_ROOT = ("zarr.json", ".zgroup", ".zarray")
 
 
 @dataclass(frozen=True)
@@ -131,11 +129,8 @@ def _files_of(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES and not any(map(path.is_relative_to, zarrs))
     ]
     if len(zarrs) + bool(slices) > 1:
-        names = [place.name for place in (*zarrs, *slices)]
-        raise UnusableImage(
-            f"{folder} holds more than one image: {', '.join(names[:_FEW])}"
-            f"{', …' if len(names) > _FEW else ''}. Give the one that is meant."
-        )
+        names = some_of(place.name for place in (*zarrs, *slices))
+        raise UnusableImage(f"{folder} holds more than one image: {names}. Give the one that is meant.")
     if not zarrs and not slices:
         raise UnusableImage(
             f"{folder} is a folder and neither an OME-Zarr nor one of slices: nothing in it ends in "
@@ -150,7 +145,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 def is_zarr(folder: Path) -> bool:
     """Whether a folder is the root of a Zarr."""
-    return any((folder / name).is_file() for name in _ZARR_ROOT)
+    return any((folder / name).is_file() for name in ZARR_ROOT_FILES)
 
 
 def _is_hidden(path: Path, below: Path) -> bool:

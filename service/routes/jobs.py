@@ -99,7 +99,7 @@ async def create_job(
         storage.remove_all(resources.store, storage.job_prefix(job_id))
         raise
     response.headers["Location"] = job_path(job_id)
-    job = job if wait is None else await _wait_for_end(resources, stopping, job, wait)
+    job = await _wait_for_end(resources, stopping, job, wait or 0)
     if wait is not None and job.status.ended:
         response.status_code = 200
     return _answer(job, wait, response)
@@ -111,7 +111,7 @@ async def read_job(
 ) -> Job:
     """The job; with `Prefer: wait=N` as soon as it has ended, or after N seconds."""
     job = await asyncio.to_thread(resources.book.read, job_id)
-    job = job if wait is None else await _wait_for_end(resources, stopping, job, wait)
+    job = await _wait_for_end(resources, stopping, job, wait or 0)
     return _answer(job, wait, response)
 
 

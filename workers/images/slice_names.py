@@ -6,9 +6,9 @@ from itertools import islice, pairwise
 from pathlib import PurePosixPath
 
 from emserve.errors import UnsuitableImage
+from emserve.naming import IMAGE_SUFFIXES
 
 _NUMBER = re.compile(r"(\d+)")
-EXTENSIONS = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".mrc")
 _FEW = 5
 _MOST_GAPS = 100_000  # numbers of dates and times leave many
 
@@ -43,11 +43,11 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 
 def _check_kinds(names: Sequence[str]) -> None:
-    odd = [name for name in names if not name.lower().endswith(EXTENSIONS)]
+    odd = [name for name in names if not name.lower().endswith(IMAGE_SUFFIXES)]
     if odd or not names:
         raise UnsuitableImage(
             f"The zip holds {f'{odd[0]!r}' if odd else 'no file'}, and this server takes a zip of slices "
-            f"({', '.join(EXTENSIONS)}) or of an OME-Zarr: leave other files out."
+            f"({', '.join(IMAGE_SUFFIXES)}) or of an OME-Zarr: leave other files out."
         )
 
 

@@ -1,7 +1,7 @@
 """What the metadata of a Zarr says of the image in it: OME-NGFF 0.4 and 0.5, or a bare array."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import PurePosixPath
@@ -9,11 +9,10 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from emserve.errors import UnreadableImage, UnsuitableImage
+from emserve.naming import IMAGE_SUFFIXES, ZARR_ROOT_FILES, some_of
 from workers.images.archive import Archive
-from workers.images.slice_names import EXTENSIONS
 from workers.images.zarr_layout import Json, Layout, new_layout, old_layout
 
-_ROOT_FILES = ("zarr.json", ".zgroup", ".zarray")
 _NANOMETRES = {
     "picometer": 1e-3,
     "angstrom": 0.1,
@@ -25,7 +24,6 @@ _NANOMETRES = {
 }
 _LETTERS = {"z": "Z", "y": "Y", "x": "X", "c": "C", "t": "T"}
 _UNNAMED = "Q"
-_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class ZarrArray:
 
 
 def is_zarr(archive: Archive) -> bool:
-    return any(PurePosixPath(name).name in _ROOT_FILES for name in archive.names)
+    return any(PurePosixPath(name).name in ZARR_ROOT_FILES for name in archive.names)
 
 
 def find_array(archive: Archive) -> ZarrArray:
@@ -81,7 +79,7 @@ def _find(archive: Archive) -> ZarrArray:
     root = _root(archive)
     images = _images(archive, root)
     if len(images) > 1:
-        raise UnsuitableImage(f"The Zarr holds {len(images)} images: {_some(images)}. Send one of them.")
+        raise UnsuitableImage(f"The Zarr holds {len(images)} images: {some_of(images)}. Send one of them.")
     for node, multiscales in images.items():
         dataset = multiscales[0]["datasets"][0]
         return _array(archive, node / dataset["path"], _axes(multiscales[0], dataset))
@@ -89,23 +87,23 @@ def _find(archive: Archive) -> ZarrArray:
         return _array(archive, root, [])
     raise UnsuitableImage(
         "The Zarr has no OME metadata (multiscales) that says which of its parts is the image: "
-        f"{_some(_parts(archive, root))}. Send one image as OME-Zarr 0.4 or 0.5, or one array."
+        f"{some_of(_parts(archive, root))}. Send one image as OME-Zarr 0.4 or 0.5, or one array."
     )
 
 
 def _root(archive: Archive) -> PurePosixPath:
     """The Zarr's outermost node; what else is in the zip must be none that somebody might have meant."""
-    nodes = {path.parent for path in map(PurePosixPath, archive.names) if path.name in _ROOT_FILES}
+    nodes = {path.parent for path in map(PurePosixPath, archive.names) if path.name in ZARR_ROOT_FILES}
     roots = [node for node in nodes if nodes.isdisjoint(node.parents)]
     beside = [
         name
         for name in archive.names
-        if name.lower().endswith(EXTENSIONS) and not PurePosixPath(name).is_relative_to(roots[0])
+        if name.lower().endswith(IMAGE_SUFFIXES) and not PurePosixPath(name).is_relative_to(roots[0])
     ]
     if len(roots) > 1 or beside:
         choices = [*sorted(map(str, roots)), *sorted(beside)]
         raise UnsuitableImage(
-            f"The zip holds {len(choices)} images, at least one of them a Zarr: {_some(choices)}. "
+            f"The zip holds {len(choices)} images, at least one of them a Zarr: {some_of(choices)}. "
             "Send one of them."
         )
     return roots[0]
@@ -130,12 +128,6 @@ def _multiscales(archive: Archive, node: PurePosixPath) -> list[Json]:
 def _parts(archive: Archive, root: PurePosixPath) -> list[str]:
     names = (PurePosixPath(name).relative_to(root).parts for name in archive.names)
     return sorted({first for first, *others in names if others}, key=lambda part: (len(part), part))
-
-
-def _some(names: Iterable[object]) -> str:
-    """As many names as anyone would read."""
-    shown = [str(name) for name in names]
-    return ", ".join(shown[:_FEW]) + (", …" if len(shown) > _FEW else "")
 
 
 def _read(archive: Archive, path: PurePosixPath) -> Json | None:

@@ -1,7 +1,6 @@
 """`emserve models remove`: takes a model out of the folder, unless a job needs it."""
 
 import contextlib
-import os
 from functools import partial
 from typing import Annotated
 
@@ -36,8 +35,7 @@ def remove(
     folder = ModelFolder(settings.models)
     for name in names:
         card = _chosen(name, folder, settings)
-        if data_dir is None and "EMSERVE_DATA_DIR" not in os.environ:
-            _require_jobs(settings)
+        _require_jobs(settings)
         remove_model(folder, card, partial(_needed, settings, card.id))
         stdout().print(Text(f"{card.id} removed"), soft_wrap=True)
 
@@ -59,7 +57,8 @@ def _chosen(name: str, folder: ModelFolder, settings: Settings) -> ModelCard:
 
 def _require_jobs(settings: Settings) -> None:
     """Raises JobsUnknown where the folder is that of a service somewhere else, whose data nobody named."""
-    if settings.models != settings.data_dir / "models" and not _has_jobs(settings):
+    is_named = "data_dir" in settings.model_fields_set  # by the option or by EMSERVE_DATA_DIR
+    if not is_named and settings.models != settings.data_dir / "models" and not _has_jobs(settings):
         raise JobsUnknown(settings.models, settings.data_dir)
 
 

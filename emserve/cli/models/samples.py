@@ -11,11 +11,12 @@ import typer
 from emserve.cli.consoles import stderr, warn
 from emserve.cli.progress import download_progress
 from emserve.client.errors import ClientError
-from emserve.client.payload import IMAGE_SUFFIXES, is_zarr
+from emserve.client.payload import is_zarr
 from emserve.errors import EmserveError
 from emserve.installer.errors import RecordUnusable
 from emserve.installer.folder import ModelFolder
 from emserve.installer.publisher import ZENODO, Publisher
+from emserve.naming import IMAGE_SUFFIXES
 
 _SUFFIXES = (*IMAGE_SUFFIXES, ".zip")
 

@@ -96,14 +96,14 @@ def test_an_object_across_a_tiles_border_is_one_object(
         is_across = _across(objects, _borders(_SIDE, params))
         for part, which in ((across, is_across), (within, ~is_across)):
             part.extend(agreement[which] >= 0.5)
-    assert len(across) >= 40
+    assert len(across) >= 50
     assert np.mean(across) >= 0.95
     # The network sees less context in a tile, which costs an object here and there; borders cost none.
     assert np.mean(across) >= np.mean(within) - 0.02
 
 
 def _phantoms() -> list[NDArray[Any]]:
-    return [phantom(seed, side=_SIDE).image for seed in (6, 7, 8, 9)]
+    return [phantom(seed, side=_SIDE).image for seed in (6, 7, 8, 9, 10)]
 
 
 def _segmented(
