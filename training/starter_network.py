@@ -16,14 +16,18 @@ from workers.models.registry import build
 
 ARCHITECTURE = "panoptic_deeplab_pr"
 STARTER_CONFIG: dict[str, Any] = {  # the fields are those of the architecture's configuration class
-    "encoder": {"blocks": [2, 2, 3, 1], "stem_channels": 32, "base_channels": 32, "expansion": 2},
+    "encoder": {"blocks": [6, 3, 3, 1], "stem_channels": 32, "base_channels": 32, "expansion": 2},
     "decoder_channels": 64,
     "aspp_channels": 64,
-    "low_level_channels": 16,
+    "low_level_channels": 32,
     "instance_ratio": 0.5,
-    "dropout": 0.1,
+    "dropout": 0.0,
 }
-"""A small encoder and a narrow decoder, quick on a laptop: 7.4 MB in 16 bits."""
+"""A small encoder and a narrow decoder, quick on a laptop: 7.7 MB in 16 bits.
+
+Most blocks are in the first stage: the decoder sees its map and the last one, and in the last map, of a pixel
+in 16, a small mitochondrion is no more than a point.
+"""
 
 
 def starter_network() -> PanopticNetwork:
@@ -43,11 +47,35 @@ def organelle_teller() -> nn.Module:
 
 
 def fill_with_packaged(network: PanopticNetwork, card_id: str) -> dict[str, Tensor]:
-    """Gives `network` the weights of a packaged model of the same configuration; returns them as stored."""
+    """Gives `network` the weights of a packaged model, which may be less deep or wide.
+
+    What `network` has more of changes nothing at first: residual blocks pass on what they are given, and
+    channels are not listened to (Chen et al., Net2Net, ICLR 2016). Returns all that `network` has then.
+
+    Raises ValueError where the packaged model has more of anything.
+    """
     stored = load_file(PACKAGED_CARDS / f"{card_id}.safetensors")
     wanted = network.state_dict()
-    network.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()})
-    return stored
+    if stranger := sorted(stored.keys() - wanted.keys()):
+        message = f"{card_id} has {stranger[0]}, which this network has no place for"
+        raise ValueError(message)
+    grown = {name: _grown(name, drawn, stored.get(name)) for name, drawn in wanted.items()}
+    network.load_state_dict(grown)
+    return grown
+
+
+def _grown(name: str, drawn: Tensor, stored: Tensor | None) -> Tensor:
+    """A parameter as stored, at the head of what was drawn for the channels that are new."""
+    if stored is None:
+        return torch.zeros_like(drawn) if name.endswith("bn3.weight") else drawn.clone()
+    if any(have > room for have, room in zip(stored.shape, drawn.shape, strict=True)):
+        message = f"{name} is {list(stored.shape)} and has room in this network for {list(drawn.shape)} only"
+        raise ValueError(message)
+    grown = drawn.clone()
+    if grown.ndim > 1:
+        grown[:, stored.shape[1] :] = 0  # what new channels say
+    grown[tuple(slice(length) for length in stored.shape)] = stored.to(grown.dtype)
+    return grown
 
 
 def _ignore_image_mean(network: PanopticNetwork) -> None:

@@ -146,6 +146,9 @@ def main(
     afresh: Annotated[
         bool, typer.Option(help="Begin with random weights, not with the packaged ones")
     ] = False,
+    rate: Annotated[
+        float, typer.Option(help="Highest learning rate; 0 takes what suits the weights it begins with")
+    ] = 0,
     seed: Annotated[int, typer.Option()] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; more than one gains little")] = 1,
     keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
@@ -153,8 +156,8 @@ def main(
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
     torch.set_num_threads(threads)
     recipe = Recipe(crops or STARTERS[model].crops)
-    if not afresh:
-        recipe = replace(recipe, peak_rate=_GENTLE_RATE)
+    if rate or not afresh:
+        recipe = replace(recipe, peak_rate=rate or _GENTLE_RATE)
     packaged = None if afresh else f"{model}@{STARTER}"
     begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:
