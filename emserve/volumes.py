@@ -22,12 +22,12 @@ class Room:
     """In storage: its result, and until its end the notes of what is finished."""
 
     @classmethod
-    def of(cls, shape: Sequence[int], dtype: str, params: Parameters) -> "Room":
-        """For a volume (Z, Y, X) of this data type: an estimate on the safe side."""
+    def of(cls, shape: Sequence[int], dtype: str, params: Parameters, classes: int) -> "Room":
+        """For a volume (Z, Y, X) of this data type, for a model of so many classes: an estimate on the safe
+        side."""
         copy = working_copy_bytes(shape, np.dtype(dtype).itemsize)
-        return cls(
-            copy + _workspace_bytes(shape, params), _result_bytes(shape) + _ledger_bytes(shape, params)
-        )
+        stored = _result_bytes(shape) + _ledger_bytes(shape, params, classes)
+        return cls(copy + _workspace_bytes(shape, params), stored)
 
 
 def working_copy_bytes(shape: Sequence[int], itemsize: int) -> int:
@@ -43,9 +43,12 @@ def _workspace_bytes(shape: Sequence[int], params: Parameters) -> int:
     return prod(shape) * (stacks(params) + 1) + 16 * largest_plane
 
 
-def _ledger_bytes(shape: Sequence[int], params: Parameters) -> int:
-    """The network's maps, packed."""
+def _ledger_bytes(shape: Sequence[int], params: Parameters, classes: int) -> int:
+    """The network's maps, packed: bits of a single class, which pack well, and probabilities of several and
+    of the background, which hardly do."""
     bytes_per_voxel = 0.5 if params.fine_boundaries else 0.1
+    if classes > 1:
+        bytes_per_voxel += 4.0 * (classes + 1)
     return int(prod(shape) * stacks(params) * bytes_per_voxel)
 
 

@@ -54,7 +54,7 @@ def admit(resources: Resources, job_id: str, received: Received) -> Job:
     header = _inspect(resources, job_id, params)
     params = resolve(params, card, header)
     if header.is_volume:
-        resources.intake.check_volume(Room.of(header.shape, header.dtype, params))
+        resources.intake.check_volume(Room.of(header.shape, header.dtype, params, len(card.class_names)))
     record = JobRecord(
         id=job_id,
         model=PinnedModel.of(card),

@@ -19,6 +19,15 @@ _MODES: dict[str, tuple[str, ...]] = {
     "allow_one_view": ("orthoplane",),
 }
 """With which modes a parameter of volumes has an effect."""
+_OF_OBJECTS = (
+    "center_confidence_thr",
+    "min_distance_object_centers",
+    "fine_boundaries",
+    "min_size",
+    "min_extent",
+    "min_slice_size",
+)
+"""What has no effect where there are classes and no objects."""
 _PLANES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
 
 
@@ -32,7 +41,10 @@ def resolve(given: Parameters, card: ModelCard, header: ImageHeader) -> Paramete
     filled = stacked if mode in _STACKED else card.parameters
     downsampling = _downsampling(given, filled(given).model_copy(update={"mode": mode}), card, header)
     params = filled(given.model_copy(update={"mode": mode, "downsampling": downsampling}))
-    sizes = {"min_size": params.min_size or 0, "min_extent": params.min_extent or 0}
+    least_size, least_extent = params.min_size or 0, params.min_extent or 0
+    if params.semantic_only:  # a class is not dropped for being small
+        least_size = least_extent = 0
+    sizes = {"min_size": least_size, "min_extent": least_extent}
     return params.model_copy(update=sizes)
 
 
@@ -69,6 +81,13 @@ def _refuse_what_means_nothing(given: Parameters, mode: str, header: ImageHeader
             faults.append(
                 (name, f"`{name}` has no effect with `mode` {mode}: leave it out, or take {wanted}.")
             )
+    if given.semantic_only:
+        faults += [
+            (name, f"`{name}` has no effect with `semantic_only`, which makes no objects: leave it out.")
+            for name in _OF_OBJECTS
+            if getattr(given, name) not in (Parameters.model_fields[name].default, 0)
+            and name not in {fault for fault, _ in faults}
+        ]
     if faults:
         raise InvalidRequest(
             " ".join(detail for _, detail in faults),

@@ -7,14 +7,15 @@ import obstore
 from obstore.store import ObjectStore
 
 from emserve import storage
-from emserve.errors import StorageFull, StorageUnavailable
+from emserve.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StoredLedger:
-    """A `Ledger`. A note that cannot be written or read costs the work that it saves, and no job."""
+    """A `Ledger`. A note that cannot be written or read costs the work that it saves, and no job; a full disk
+    ends the job at once, since its result would not find room either (StorageFull)."""
 
     store: ObjectStore
     job_id: str
@@ -30,7 +31,7 @@ class StoredLedger:
         try:
             with storage.storage_errors():
                 obstore.put(self.store, self._key(key), entry)
-        except (StorageFull, StorageUnavailable) as error:
+        except StorageUnavailable as error:
             log.warning("cannot note what is finished of a volume", extra={"reason": str(error)})
 
     def _key(self, key: str) -> str:

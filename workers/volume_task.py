@@ -59,7 +59,8 @@ def segment_volume(attempt: Attempt, workspace: Workspace) -> Finding:
 def _check_room(attempt: Attempt) -> None:
     """Another worker, or a disk that has filled since, may have less room than the API saw."""
     given = attempt.record.input
-    needed = Room.of(given.shape, given.dtype, attempt.record.params).scratch
+    classes = len(attempt.card.class_names)
+    needed = Room.of(given.shape, given.dtype, attempt.record.params, classes).scratch
     free = shutil.disk_usage(attempt.scratch).free
     if free < needed:
         raise StorageFull(

@@ -17,7 +17,8 @@ from emserve.cli.job_view import objects_text
 from emserve.cli.outputs import Outputs
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
-from emserve.client.errors import ApiError, JobCancelled, JobFailed
+from emserve.client.errors import ApiError, CorruptAnswer, JobCancelled, JobFailed, UnusableImage
+from emserve.client.formats import Part
 from emserve.client.stories import require_success
 from emserve.client.submission import Submission
 from emserve.jobs import Job
@@ -110,8 +111,8 @@ def _require_class(client: Client, model: str, only_class: str | None) -> None:
 
 
 def _send(client: Client, image: Path, submission: Submission, files: Outputs) -> Job | None:
-    """The accepted job; None, and a complaint, when the service refused this image, or its labels cannot be
-    what they shall be saved as."""
+    """The accepted job; None, and a complaint, when this image cannot be sent or was refused, or its labels
+    cannot be what they shall be saved as. An image more or less does not keep the others waiting."""
     console = stderr()
     try:
         with upload_progress(console, image.name) as on_bytes:
@@ -120,6 +121,9 @@ def _send(client: Client, image: Path, submission: Submission, files: Outputs) -
             )
     except ApiError as error:
         complain(f"{image}: {error}")
+        return None
+    except (UnusableImage, OSError) as error:
+        complain(str(error))
         return None
     console.print(Text(f"{image.name}: job {job.id}", "dim"), soft_wrap=True)
     show_warnings(job, image.name)
@@ -146,9 +150,18 @@ def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
     if not as_json and ended.result is not None:
         found = objects_text(ended.result.objects)
         stdout().print(Text(f"{ended.input.filename}: {ended.id} {ended.status}, {found}"), soft_wrap=True)
-    for part, path in files.wanted():
-        client.save(ended.id, part, path, only_class=files.class_of(part))
-        stderr().print(Text(f"{part}: {path}", "dim"), soft_wrap=True)
+    saved = [_save(client, ended.id, part, path, files.class_of(part)) for part, path in files.wanted()]
+    return all(saved)
+
+
+def _save(client: Client, job_id: str, part: Part, path: Path, only_class: str | None) -> bool:
+    """False, and a complaint, where it cannot be saved: what others found shall be, all the same."""
+    try:
+        client.save(job_id, part, path, only_class=only_class)
+    except (ApiError, CorruptAnswer, OSError) as error:
+        complain(f"{path}: {error}")
+        return False
+    stderr().print(Text(f"{part}: {path}", "dim"), soft_wrap=True)
     return True
 
 

@@ -154,7 +154,7 @@ def _is_hidden(path: Path, below: Path) -> bool:
 
 def _pack(folder: Path, files: list[Path], file: IO[bytes]) -> None:
     """A zip of these files of a folder, which are not packed again. Raises OSError."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for path in files:
             archive.write(path, path.relative_to(folder))
 

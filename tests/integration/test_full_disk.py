@@ -130,7 +130,7 @@ def test_a_volume_whose_room_went_before_a_worker_took_it_fails_before_it_is_beg
     http: httpx.Client, cramped: RunningService
 ) -> None:
     flat = tiff(np.full((16, 256, 256), 90, np.uint8), compression="zlib", photometric="minisblack")
-    needed, left = Room.of((16, 256, 256), "uint8", Parameters(mode="stack")).scratch, 2 * 1024**2
+    needed, left = Room.of((16, 256, 256), "uint8", Parameters(mode="stack"), classes=1).scratch, 2 * 1024**2
     assert needed > left
     supervisor = cramped.part("worker-cpu-1")
     supervisor.suspend()

@@ -113,6 +113,15 @@ def test_every_command_and_every_released_model_is_on_the_page_of_models() -> No
         assert f"https://zenodo.org/records/{card.source.record}" in text
 
 
+def test_every_warning_is_explained() -> None:
+    parts = ("emserve", "service", "workers")
+    code = "\n".join(path.read_text() for part in parts for path in (_ROOT / part).rglob("*.py"))
+    codes = set(re.findall(r"code=\"([a-z-]+)\"", code))
+    assert len(codes) >= 7
+    text = (_ROOT / "docs" / "api.md").read_text()
+    assert {each for each in codes if f"`{each}`" not in text} == set()
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=_IDS)
 def test_every_make_target_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (_ROOT / "Makefile").read_text(), re.MULTILINE))

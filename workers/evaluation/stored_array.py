@@ -16,6 +16,7 @@ from zarr.storage import LocalStore, ZipStore
 
 from emserve.errors import EmserveError
 from workers.evaluation.overlaps import UnusableLabels, shown
+from workers.images.archive import is_litter
 from workers.images.imagej import planes_cut_off
 from workers.images.mrc import HEADER_BYTES, MrcHeader, is_mrc
 
@@ -165,7 +166,7 @@ def _open_mrc(path: Path, header: MrcHeader) -> StoredArray:
 def _open_zip(path: Path, stack: ExitStack) -> StoredArray:
     """A zip of what is in a Zarr folder, or of the folder."""
     with ZipFile(path) as file:
-        names = {name.split("/")[0] for name in file.namelist()}
+        names = {name.split("/")[0] for name in file.namelist() if not is_litter(name)}
     inside = next(iter(names)) if len(names) == 1 and not names & _ZARR_ROOT else ""
     store = ZipStore(path, mode="r")
     stack.callback(store.close)

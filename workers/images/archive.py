@@ -45,7 +45,7 @@ class Archive:
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in entries:
             _check_name(entry)
-            if not entry.is_dir() and not _is_litter(entry.filename):
+            if not entry.is_dir() and not is_litter(entry.filename):
                 _check_packing(entry)
                 if entry.filename in self._entries:
                     raise UnreadableImage(f"The zip has two files named {_shown(entry)}: make it again.")
@@ -132,7 +132,7 @@ def _check_packing(entry: zipfile.ZipInfo) -> None:
         )
 
 
-def _is_litter(name: str) -> bool:
+def is_litter(name: str) -> bool:
     """What operating systems add to a zip."""
     path = PurePosixPath(name)
     is_hidden = path.name.startswith(".") and not path.name.startswith(".z")  # .zarray, .zattrs, .zgroup

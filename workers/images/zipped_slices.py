@@ -32,7 +32,12 @@ class ZippedSlices:
             raise TooManyPages(len(self._names), max_pages)
         first = self._first = self._open(self._names[0]).found
         self.found = replace(
-            first, format="slices", shape=(len(self._names), *first.shape), axes=SLICES + first.axes
+            first,
+            format="slices",
+            shape=(len(self._names), *first.shape),
+            axes=SLICES + first.axes,
+            # A file of one slice cannot know how far the next one is, and an MRC's cell has some depth.
+            spacing_nm={axis: size for axis, size in first.spacing_nm.items() if axis != SLICES},
         )
         if max_pages is not None:  # a new file; one that was accepted is looked at slice by slice
             self._look_around()

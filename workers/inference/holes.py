@@ -1,8 +1,10 @@
 """Holes: background that one object encloses becomes part of it; other objects keep their pixels."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from workers.inference.components import Components
 from workers.inference.merge import Labels, Merged, band_rows
@@ -25,12 +27,58 @@ def fill_holes(merged: Merged) -> None:
     boxes = pockets.boxes
     labels = pockets.labels_around()
     heights, widths = boxes.sides
-    for label in labels[np.argsort(heights[labels] * widths[labels], kind="stable")]:
-        rows = merged.sheet.read(int(boxes.y0[label]), int(boxes.y1[label]))
-        window = rows[:, boxes.x0[label] : boxes.x1[label]]
-        seen = merged.table[window]
-        window[ndimage.binary_fill_holes(seen == label) & (seen == 0)] = number_of[label]
-        merged.sheet.write(int(boxes.y0[label]), rows)
+    for label in labels[np.argsort(heights[labels] * widths[labels], kind="stable")].tolist():
+        box = _Box(merged, label, *(int(side[label]) for side in (boxes.y0, boxes.x0, boxes.y1, boxes.x1)))
+        box.fill(number_of[label])
+
+
+_Band = tuple[int, Labels, Labels]
+"""A band's first row, its rows of the sheet, and the numbers of pieces in the box's columns."""
+
+
+@dataclass(frozen=True)
+class _Box:
+    """What lies around one label: all of it that is not the label, band by band."""
+
+    merged: Merged
+    label: int
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+    def fill(self, number: np.uint32) -> None:
+        """Writes `number` into all background that the label encloses."""
+        pieces = Components(connectivity=4)
+        around: Iterable[_Band] = self._surroundings(pieces)
+        again: Iterable[_Band] = self._surroundings(Components(connectivity=4))
+        if self.y1 - self.y0 <= band_rows(self.merged.shape[1]):
+            around = again = list(around)  # most objects lie within one band
+        is_hole = self._holes(around, pieces)
+        for y, rows, numbers in again:
+            window = rows[:, self.x0 : self.x1]
+            window[is_hole[numbers] & (self.merged.table[window] == 0)] = number
+            self.merged.sheet.write(y, rows)
+
+    def _holes(self, around: Iterable[_Band], pieces: Components) -> npt.NDArray[np.bool_]:
+        """(n + 1,) whether each of the `pieces` that `around` numbers stays within the box."""
+        at_edge = []
+        for y, rows, numbers in around:
+            edges = [numbers[:, 0], numbers[:, -1]]
+            edges += [numbers[0]] if y == self.y0 else []
+            edges += [numbers[-1]] if y + len(rows) == self.y1 else []
+            at_edge.append(np.unique(np.concatenate(edges)))
+        final, n = pieces.merged()
+        inner = np.ones(n + 1, np.bool_)
+        inner[final[np.concatenate(at_edge)]] = False
+        inner[0] = False
+        return np.asarray(inner[final])
+
+    def _surroundings(self, pieces: Components) -> Iterator[_Band]:
+        for begin, end in bands(self.y1 - self.y0, band_rows(self.merged.shape[1])):
+            rows = self.merged.sheet.read(self.y0 + begin, self.y0 + end)
+            other = self.merged.table[rows[:, self.x0 : self.x1]] != self.label
+            yield self.y0 + begin, rows, pieces.add(other.astype(np.uint32))
 
 
 class _Pockets:

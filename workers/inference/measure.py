@@ -74,7 +74,7 @@ def measure(merged: Merged, scene: Scene) -> ObjectTable:
         "bbox_x0_px": boxes.x0,
         "bbox_y1_px": boxes.y1,
         "bbox_x1_px": boxes.x1,
-        **sums.shape_columns(),
+        **sums.shape_columns(size),
         **outlines.columns(sums.area, size),
         **_feret_columns(hulls, n, size),
         **sums.grey_columns(),
@@ -135,14 +135,15 @@ class _Sums:
         self._origin[0, labels], self._origin[1, labels] = runs.y[first], runs.x0[first]
         self._ground[labels] = values[begins[first]]
 
-    def shape_columns(self) -> dict[str, Column]:
-        """Centroid, and the direction of the longer principal axis.
+    def shape_columns(self, size: tuple[float, float] | None) -> dict[str, Column]:
+        """Centroid, and the direction of the longer principal axis, of pixels of `size` (height, width).
 
         The orientation is in degrees from +x (to the right), counter-clockwise as seen on a screen whose rows
-        run downward, in (-90, 90].
+        run downward, in (-90, 90]. Pixels of unknown size count as squares.
         """
         y, x, yy, xx, xy = self._places / np.maximum(self.area, 1)
-        yy, xx, xy = yy - y * y, xx - x * x, xy - x * y
+        aspect = 1.0 if size is None else size[0] / size[1]
+        yy, xx, xy = (yy - y * y) * aspect**2, xx - x * x, (xy - x * y) * aspect
         degrees = np.degrees(0.5 * np.arctan2(-2 * xy, xx - yy)) + 0.0  # no negative zero
         degrees[degrees <= -90] += 180
         degrees[np.hypot(2 * xy, xx - yy) <= _ISOTROPIC * (xx + yy)] = np.nan

@@ -87,7 +87,8 @@ def segment(
     labels, confidence = find_objects(maps, params, request.card, workspace)
     if params.fill_holes_in_segmentation:
         fill_holes(labels)
-    objects = measure(labels, Scene(image, request.pixel_size_nm, request.card.class_names, confidence))
+    scene = Scene(request.image, request.pixel_size_nm, request.card.class_names, confidence)
+    objects = measure(labels, scene)
     if (params.min_size or params.min_extent) and not params.semantic_only:
         labels, objects = drop_small(labels, objects, params)
     on_progress(Stage.GROUP, 1, 1, "images")

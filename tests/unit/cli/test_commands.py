@@ -175,6 +175,27 @@ def test_a_refused_image_does_not_stop_the_next(image: Path, tmp_path: Path) -> 
     assert "cell.tif: The image cannot be read" in done.stderr
 
 
+def test_an_image_that_cannot_be_sent_does_not_stop_the_next(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    with far_side(QUEUED) as side:
+        done = run("submit", tmp_path / "letters", image, "--model", "mitonet", "--url", side.url)
+    assert done.returncode == 1
+    assert done.stdout == "0199-a queued\n"
+    assert "letters" in done.stderr
+
+
+def test_a_result_that_cannot_be_saved_does_not_cost_the_next(image: Path, tmp_path: Path) -> None:
+    ended = json_reply(make_job())
+    refused, saved = json_reply(make_problem(), 404), Reply(200, b"label,area_px\n")
+    out = tmp_path / "labels.npy"
+    with far_side(QUEUED, ended, refused, saved) as side:
+        names = ("--out", out, "--objects", tmp_path / "objects.csv")
+        done = run("submit", image, "--model", "mitonet", *names, "--url", side.url)
+    assert done.returncode == 1
+    assert str(out) in done.stderr
+    assert (tmp_path / "objects.csv").read_bytes() == saved.body
+
+
 def test_ctrl_c_leaves_the_job_and_says_how_to_end_it(image: Path) -> None:
     running = json_reply(make_job(JobStatus.RUNNING))
     with far_side(QUEUED, running) as side:

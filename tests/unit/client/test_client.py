@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import os
 import socket
 import zipfile
 from collections.abc import Callable
@@ -104,6 +105,15 @@ def test_an_array_of_three_axes_is_sent_as_slices_and_a_folder_as_a_zip(tmp_path
     with zipfile.ZipFile(io.BytesIO(side.asked[1].body)) as archive:
         assert (archive.namelist(), archive.read("inner/1.png")) == (["inner/1.png"], b"one")
     assert side.asked[1].query["filename"] == "cell.zip"
+
+
+def test_files_older_than_zips_are_sent(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (0, 0))
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side, Client(side.url) as client:
+        client.submit(tmp_path, "mitonet")
+    assert zipfile.ZipFile(io.BytesIO(side.asked[0].body)).namelist() == ["1.png", "2.png"]
 
 
 def test_of_a_folder_only_slices_or_a_zarr_are_sent(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def as_zipped_folder(array: NDArray[Any], folder: Path) -> Path:
     return Path(shutil.make_archive(str(folder / "a"), "zip", folder / "in"))
 
 
+def as_zip_with_litter(array: NDArray[Any], folder: Path) -> Path:
+    path = as_zipped_folder(array, folder)
+    with ZipFile(path, "a") as file:
+        file.writestr("__MACOSX/._labels.zarr", b"x")
+        file.writestr(".DS_Store", b"x")
+    return path
+
+
 def as_old_ome_zarr(array: NDArray[Any], folder: Path) -> Path:
     """NGFF 0.4, with axes TCZYX."""
     group = zarr.create_group(folder / "old.zarr", zarr_format=2)
@@ -103,6 +112,7 @@ _OF_THE_SERVICE = {
     "ome-zarr": as_ome_zarr,
     "zip": as_zip,
     "zipped folder": as_zipped_folder,
+    "zip of a mac": as_zip_with_litter,
 }
 _OF_OTHERS = {
     "tiff": as_tiff(),

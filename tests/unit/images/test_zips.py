@@ -24,6 +24,7 @@ from emserve.errors import (
 )
 from emserve.jobs import ImageHeader, ImageSource
 from tests.archives import ome, slices_of, zarr_files, zip_of
+from tests.mrcs import MrcOptions, mrc
 from tests.pictures import tiff
 from tests.working_copies import copied, noise
 from workers.images.headers import inspect
@@ -71,6 +72,13 @@ def test_slices_may_be_pictures(kind: str, tmp_path: Path) -> None:
     assert found.shape == volume.shape
     if kind == "png":
         np.testing.assert_array_equal(found, volume)
+
+
+def test_a_slice_does_not_say_how_far_the_next_one_is() -> None:
+    one = MrcOptions(cell_angstrom=(50.0 * 70, 50.0 * 90, 50.0))  # as deep as a pixel is wide
+    header = look(zip_of({f"s{z}.mrc": mrc(VOLUME[z], one) for z in range(3)}))
+    assert header.pixel_size_nm is None
+    assert [warning.code for warning in header.warnings] == ["slice-distance-unknown"]
 
 
 def test_of_colour_slices_a_channel_is_chosen(tmp_path: Path) -> None:

@@ -137,6 +137,18 @@ def test_a_line_upwards_to_the_right_is_oriented_upwards_to_the_right() -> None:
     assert table_of(np.ones((9, 1), np.uint32)).columns["orientation_deg"][0] == 90
 
 
+def test_orientations_are_those_of_pixels_as_high_as_they_are() -> None:
+    y, x = np.indices((60, 260))
+    slanted = (np.abs(30 * (y - 30) + 5 * (x - 130)) < 60).astype(np.uint32)  # at 45 degrees in nanometres
+    assert table_of(slanted, (30.0, 5.0)).columns["orientation_deg"][0] == pytest.approx(45, abs=2)
+    bar = np.zeros((30, 50), np.uint32)
+    bar[10:20, 10:30] = 1  # 300 nm high and 100 nm wide
+    assert table_of(bar, (30.0, 5.0)).columns["orientation_deg"][0] == 90
+    disc = ((30 * (y - 30)) ** 2 + (5 * (x - 130)) ** 2 < 600**2).astype(np.uint32)
+    flat = table_of(disc, (30.0, 5.0)).columns["orientation_deg"][0]
+    assert math.isnan(flat) or flat in (0, 90)
+
+
 def test_what_has_no_value_is_not_a_number() -> None:
     table = table_of(np.ones((4, 4), np.uint32))
     for name in ("area_nm2", "perimeter_nm", "feret_min_nm", "feret_max_nm", "orientation_deg"):

@@ -1,6 +1,7 @@
 """Clusters: which objects of three stacks are one object."""
 
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 import numpy.typing as npt
@@ -138,8 +139,14 @@ def _neighbourhoods(first: Integers, second: Integers) -> list[dict[int, set[int
 
 def _settle(neighbours: dict[int, set[int]], members: list[dict[int, None]]) -> None:
     """Changes `members` until no cluster has a neighbour."""
-    while any(neighbours.values()):
-        hub = max(neighbours, key=lambda each: len(neighbours[each]))
+    # Most neighbours first, of equals the first. Where a number of neighbours has become less, it is noted
+    # anew, and the older note passed over.
+    notes = [(-len(others), each) for each, others in neighbours.items()]
+    heapify(notes)
+    while notes:
+        noted, hub = heappop(notes)
+        if noted == 0 or -noted != len(neighbours.get(hub, ())):
+            continue
         around = sorted(neighbours[hub], key=lambda each: (-len(members[each]), each))
         if len(members[around[0]]) > len(members[hub]):
             for each in around:
@@ -153,3 +160,4 @@ def _settle(neighbours: dict[int, set[int]], members: list[dict[int, None]]) -> 
             members[each] = {}
             for other in neighbours.pop(each):
                 neighbours[other].discard(each)
+                heappush(notes, (-len(neighbours[other]), other))

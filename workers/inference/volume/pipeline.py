@@ -41,19 +41,20 @@ def segment_volume(
     Raises ImageValues for NaN and infinite grey values, OutOfMemory where even small tiles are too much for
     the device, and OSError where the workspace is full.
     """
+    seen = request
     if request.source.dtype == np.bool_:
-        request = replace(request, source=BlackAndWhiteVolume(request.source))
+        seen = replace(request, source=BlackAndWhiteVolume(request.source))
     planes = _planes(request.params)
     slices = sum(plane.slices(request.source.shape) for plane in planes)
     infer = Steps(on_progress, Stage.INFER, slices)
-    values = _census(request, infer)
-    recorder = Recorder(request, engine, workspace, ledger)
+    values = _census(seen, infer)
+    recorder = Recorder(seen, engine, workspace, ledger)
     views = [View(plane, recorder, values) for plane in planes]
     for view in views:
         view.infer(infer)
     run = _Run(request, workspace, on_progress)
     labels, objects = run.slices(views[0]) if request.params.mode == "slices" else run.objects(views)
-    return Segmentation3D(labels, objects, _warnings(request, values, views))
+    return Segmentation3D(labels, objects, _warnings(seen, values, views))
 
 
 @dataclass(frozen=True)

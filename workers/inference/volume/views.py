@@ -8,7 +8,7 @@ from workers.inference.maps import Look
 from workers.inference.pipeline import Request2D, choose_look
 from workers.inference.preprocess import GreyValues
 from workers.inference.rows import ArrayRows, Workspace
-from workers.inference.volume.inference import Inference
+from workers.inference.volume.inference import Inference, OnSlices
 from workers.inference.volume.ledger import Ledger
 from workers.inference.volume.median import RecursiveMedian
 from workers.inference.volume.plane import Plane
@@ -48,7 +48,7 @@ class View:
         """Sees to it that the ledger has every range."""
         for part in self._ranges():
             entry = self._recorder.ledger.load(self._keys.of(part))
-            record = RangeRecord.from_bytes(entry) if entry is not None else self._infer(part, steps)
+            record = RangeRecord.from_bytes(entry) if entry is not None else self._infer(part, steps.add)
             if entry is not None:
                 steps.add(part.end - part.begin)
             # Where memory was short it stays so: the next range does not begin by running out of it.
@@ -59,9 +59,7 @@ class View:
         """Each slice's record and the pixels per point of its grid, in order."""
         for part in self._ranges():
             entry = self._recorder.ledger.load(self._keys.of(part))
-            if entry is None:
-                raise RuntimeError(f"the ledger has lost {self._keys.of(part)}")
-            record = RangeRecord.from_bytes(entry)
+            record = RangeRecord.from_bytes(entry) if entry is not None else self._infer(part, _count_nothing)
             for each in record.slices:
                 yield each, record.scale
 
@@ -78,11 +76,15 @@ class View:
         request = self._recorder.request
         return cut(self.plane, request.source.shape, self._wanted.batch, request.range_pixels)
 
-    def _infer(self, part: Range, steps: Steps) -> RangeRecord:
+    def _infer(self, part: Range, on_slices: OnSlices) -> RangeRecord:
         inference = self._recorder.inference
-        record = inference.records(part.plane, part.begin, part.end, self._look, steps.add)
+        record = inference.records(part.plane, part.begin, part.end, self._look, on_slices)
         self._recorder.ledger.save(self._keys.of(part), record.to_bytes())
         return record
+
+
+def _count_nothing(_slices: int) -> None:
+    """For slices that count as inferred: their notes got lost."""
 
 
 def _choose_look(plane: Plane, recorder: Recorder, values: GreyValues) -> Look:

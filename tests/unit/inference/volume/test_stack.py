@@ -151,6 +151,25 @@ def test_an_interrupted_volume_repeats_one_range_at_most_and_ends_the_same(
     np.testing.assert_array_equal(labels, expected)
 
 
+class Forgetful(MemoryLedger):
+    """Loses some notes, as a storage does that is away for a moment."""
+
+    def save(self, key: str, entry: bytes) -> None:
+        if len(self.saved) % 3 != 1:
+            super().save(key, entry)
+        else:
+            self.saved.append(key)
+
+
+def test_notes_that_got_lost_cost_their_work_and_no_job(phantom: Volume, bench: Bench) -> None:
+    slices = phantom[:6]
+    expected, _ = bench.segment(slices)
+    forgetful = Forgetful()
+    labels, _ = bench.segment(slices, forgetful, range_pixels=1)
+    assert len(forgetful.saved) > len(set(forgetful.saved))  # some were worked out again
+    np.testing.assert_array_equal(labels, expected)
+
+
 def test_what_was_inferred_otherwise_is_not_used(phantom: Volume, bench: Bench) -> None:
     ledger, volume = MemoryLedger(), phantom[:3]
     bench.segment(volume, ledger)
@@ -222,9 +241,12 @@ def test_stacks_shorter_than_the_median_work(depth: int, plane: str, phantom: Vo
 
 def test_black_and_white_volumes_are_taken(phantom: Volume, bench: Bench) -> None:
     volume = phantom[:3] > 120
-    labels, _ = bench.segment(volume)
-    expected, _ = bench.segment(volume.astype(np.uint8) * 255)
+    labels, found = bench.segment(volume)
+    expected, grey = bench.segment(volume.astype(np.uint8) * 255)
     np.testing.assert_array_equal(labels, expected)
+    table, values = found.objects.columns, grey.objects.columns
+    for name in ("grey_mean", "grey_sd"):  # as uploaded: 0 and 1
+        np.testing.assert_allclose(255 * table[name], values[name])
 
 
 def test_with_classes_only_the_value_of_a_voxel_is_its_class(phantom: Volume, bench: Bench) -> None:
