@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import obstore
 from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
+from pydantic import ValidationError
 
 from emserve import storage
 from emserve.errors import StorageFull, StorageUnavailable
@@ -77,7 +78,11 @@ class Attempts:
     def _all(self, job_id: str) -> list[Attempt]:
         names = storage.children(self._store, storage.attempts_prefix(job_id))
         notes = (storage.read(self._store, storage.attempt_key(job_id, name)) for name in names)
-        return [Attempt.model_validate_json(note) for note in notes if note]
+        attempts = []
+        for note in notes:
+            with contextlib.suppress(ValidationError):  # a note that power loss cut off says nothing
+                attempts.append(Attempt.model_validate_json(note or b""))
+        return attempts
 
     def _parts(self, job_id: str) -> int:
         """How many parts of the job are finished and kept."""

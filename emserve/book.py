@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from obstore.store import ObjectStore
+from pydantic import BaseModel, ValidationError
 from redis import Redis
 
 from emserve import storage
@@ -15,6 +17,8 @@ from emserve.errors import (
     JobDeleted,
     JobLost,
     JobNotFound,
+    RecordUnreadable,
+    StorageFull,
     StorageUnavailable,
 )
 from emserve.ids import PATTERN
@@ -35,6 +39,8 @@ from emserve.jobs import (
 from emserve.live import Filter, LiveBoard, LiveState
 from emserve.tally import Event, Tally
 from emserve.tickets import TicketQueue
+
+Stored = TypeVar("Stored", bound=BaseModel)
 
 _LIVE_UNKNOWN = JobWarning(
     code="live-state-unavailable", detail="The job queue cannot be reached; status and progress may be stale."
@@ -74,32 +80,36 @@ class JobBook:
             self._bury(record.id)
             raise
         self.tally.add(Event.JOB_ACCEPTED)
-        return self.read(record.id)
+        try:
+            return self.read(record.id)
+        except EmserveError:  # whatever happened to it since, it is accepted
+            return _shown(record, JobStatus.QUEUED, 1)
 
     # ---- reading ----------------------------------------------------------------------------------
 
     def record(self, job_id: str) -> JobRecord:
-        """What was accepted. Raises JobNotFound, JobDeleted among it."""
+        """What was accepted. Raises JobNotFound, JobDeleted among it, and RecordUnreadable."""
         if not PATTERN.fullmatch(job_id):
             raise JobNotFound(job_id)
         value = storage.read(self.store, storage.record_key(job_id))
         if value is None:
             raise self._absence(job_id)
-        return JobRecord.model_validate_json(value)
+        return _parsed(JobRecord, job_id, value)
 
     def _absence(self, job_id: str) -> JobNotFound:
         """Why there is no record."""
         value = storage.read(self.store, storage.tombstone_key(job_id))
         if value is None:
             return JobNotFound(job_id)
-        return JobDeleted(job_id, Tombstone.model_validate_json(value).deleted_at)
+        return JobDeleted(job_id, _parsed(Tombstone, job_id, value).deleted_at)
 
     def end_of(self, job_id: str) -> JobEnd | None:
-        """How the job ended, or None while it has not. Raises JobNotFound for what is no id."""
+        """How the job ended, or None while it has not. Raises JobNotFound for what is no id, and
+        RecordUnreadable."""
         if not PATTERN.fullmatch(job_id):
             raise JobNotFound(job_id)
         value = storage.read(self.store, storage.end_key(job_id))
-        return JobEnd.model_validate_json(value) if value else None
+        return None if value is None else _parsed(JobEnd, job_id, value)
 
     def record_and_end(self, job_id: str) -> tuple[JobRecord, JobEnd | None]:
         """What was accepted, and how it ended. Raises JobNotFound."""
@@ -134,8 +144,11 @@ class JobBook:
         if status is not JobStatus.CANCELLING and storage.exists(self.store, storage.cancel_key(record.id)):
             status = JobStatus.CANCELLING
             # The broker was away when the wish came, or a deletion is under way and must not be undone here.
-            with self.unless_deleted(record.id), contextlib.suppress(BrokerUnavailable):
-                self.live.mark_cancelling(record.id)
+            with self.unless_deleted(record.id), contextlib.suppress(BrokerUnavailable, StorageFull):
+                self._end_if_idle(record.id, state.attempt)
+            end = self.end_of(record.id)
+            if end is not None:
+                return self._ended(record, end)
         return _shown(record, status, state.attempt).model_copy(
             update={
                 "warnings": warnings,
@@ -167,9 +180,18 @@ class JobBook:
                 jobs.append(self.read(job_id))
             except JobDeleted:  # since it was listed, or while the broker was away
                 self.live.forget(job_id)
-            except JobNotFound:  # the storage does not know it; that may be the storage's fault
+            except (JobNotFound, RecordUnreadable):  # the storage does not know it, or nobody can read it
                 continue
         return JobPage(jobs=jobs, next_page_token=ids[size - 1] if len(ids) > size else None)
+
+    def list_again(self, job_id: str) -> None:
+        """Lists a stored job that the broker does not know. Raises JobNotFound and RecordUnreadable."""
+        record, end = self.record_and_end(job_id)
+        status = end.status if end else JobStatus.QUEUED
+        attempt = end.attempt if end else self.attempts.count(job_id) + 1
+        self.live.add_again(record, LiveState(status=status, attempt=attempt))
+        if end is None and self.wants_cancel(job_id):
+            self.live.mark_cancelling(job_id)
 
     # ---- cancel -----------------------------------------------------------------------------------
 
@@ -189,11 +211,20 @@ class JobBook:
             storage.create(self.store, storage.cancel_key(job_id), b"{}")
             # Without the broker the wish stands in storage, and whoever has the job sees it there.
             with contextlib.suppress(BrokerUnavailable):
-                self.live.mark_cancelling(job_id)
-                if job_id not in self.tickets.leased():
-                    self.finish(job_id, self.cancelled_end(job.attempt))
-                    self.tickets.remove(job_id)
+                self._end_if_idle(job_id, job.attempt)
         return self.read(job_id), True
+
+    def end_if_cancelled(self, job_id: str) -> None:
+        """Ends a job that shall stop, where its cancel was cut off in between. One that a worker has, stops
+        there."""
+        if storage.exists(self.store, storage.cancel_key(job_id)):
+            self._end_if_idle(job_id, self.attempts.count(job_id))
+
+    def _end_if_idle(self, job_id: str, attempt: int) -> None:
+        self.live.mark_cancelling(job_id)
+        if job_id not in self.tickets.leased():
+            self.finish(job_id, self.cancelled_end(attempt))
+            self.tickets.remove(job_id)
 
     # ---- delete -----------------------------------------------------------------------------------
 
@@ -202,13 +233,19 @@ class JobBook:
 
         A worker that has it sees the tombstone, stops, and removes what it wrote since.
         """
-        with contextlib.suppress(JobDeleted):
+        with contextlib.suppress(JobDeleted, RecordUnreadable):
             self.record(job_id)
         self._bury(job_id)
 
     def _bury(self, job_id: str) -> None:
-        tombstone = Tombstone(id=job_id, deleted_at=datetime.now(UTC))
-        storage.create(self.store, storage.tombstone_key(job_id), tombstone.model_dump_json().encode())
+        tombstone = Tombstone(id=job_id, deleted_at=datetime.now(UTC)).model_dump_json().encode()
+        try:
+            storage.create(self.store, storage.tombstone_key(job_id), tombstone)
+        except StorageFull:  # what is deleted makes the room for the note that it was
+            storage.remove_all(self.store, storage.attempts_prefix(job_id))
+            storage.remove_all(self.store, storage.ledger_prefix(job_id))
+            storage.remove(self.store, storage.input_key(job_id))
+            storage.create(self.store, storage.tombstone_key(job_id), tombstone)
         # No record, no job: readers agree from here on, and nobody writes a record twice.
         storage.remove(self.store, storage.record_key(job_id))
         with contextlib.suppress(BrokerUnavailable):  # whoever takes the ticket finds no record
@@ -283,14 +320,19 @@ class JobBook:
     def lost(self, job_id: str, execution_id: str) -> None:
         """After an attempt that died: queues the next one, or fails the job where that is of no use."""
         if not self._has_ended(job_id):
-            self.attempts.clear(job_id, execution_id)
-            self.resume(job_id)
+            try:
+                self.resume(job_id, execution_id)
+            finally:  # that may take long, and nobody is to take the job for lost meanwhile
+                self.attempts.clear(job_id, execution_id)
 
-    def resume(self, job_id: str) -> None:
-        """Queues a job that has no end and no worker; ends it if that is due instead."""
+    def resume(self, job_id: str, dead: str = "") -> None:
+        """Queues a job that has no end and no worker, or none but the `dead` execution; ends it if that is
+        due instead."""
         made = self.attempts.count(job_id)
         if self.wants_cancel(job_id):
             self.finish(job_id, self.cancelled_end(made))
+        elif self.tickets.other_lease(job_id, dead):  # a worker has it after all
+            return
         elif (fruitless := self.attempts.fruitless(job_id)) >= MAX_ATTEMPTS:
             self.finish(job_id, self.failed_end(JobLost(made, fruitless), made))
         else:
@@ -303,7 +345,7 @@ class JobBook:
         """Queues a job again as if this attempt had not been."""
         if not self._has_ended(job_id):
             self.attempts.forget(job_id, execution_id)
-            self.resume(job_id)
+            self.resume(job_id, execution_id)
 
     def _has_ended(self, job_id: str) -> bool:
         """Whether the job has an end after all, as of an attempt whose work was done when it was stopped;
@@ -333,6 +375,13 @@ class JobBook:
             finished_at=datetime.now(UTC),
             error=Problem.of(error),
         )
+
+
+def _parsed(kind: type[Stored], job_id: str, value: bytes) -> Stored:
+    try:
+        return kind.model_validate_json(value)
+    except ValidationError as error:
+        raise RecordUnreadable(job_id) from error
 
 
 def _shown(record: JobRecord, status: JobStatus, attempt: int) -> Job:

@@ -286,6 +286,19 @@ class StorageUnavailable(EmserveError):
     status = 503
 
 
+class RecordUnreadable(EmserveError):
+    """What is stored of a job is damaged, or another version's."""
+
+    slug = "unreadable-record"
+    title = "The job's record cannot be read"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"What is stored of the job {job_id} cannot be read: it is damaged, or a newer version of the "
+            "service wrote it. Other jobs are as they were. This one can be deleted, and sent again."
+        )
+
+
 class BrokerFull(BrokerUnavailable):
     """The broker is there, and cannot write its file."""
 

@@ -18,6 +18,13 @@ from emserve.tickets import broker_errors
 _INDEX = "emserve:jobs"  # sorted set, every score 0: ordered by id, which is ordered by time
 _ACTIVE = "emserve:active"  # set of jobs that have not ended
 _BUILT = "emserve:index-built"
+_SETTLING = "emserve:settling"
+_ACQUIRE = """
+    local holder = redis.call('get', KEYS[1])
+    if holder and holder ~= ARGV[1] then return 0 end
+    redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
+    return 1
+"""
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 _CHUNK = 200
 
@@ -71,6 +78,16 @@ class LiveBoard:
                 pipe.sadd(_ACTIVE, record.id)
             pipe.execute()
 
+    def add_again(self, record: JobRecord, state: LiveState) -> None:
+        """Lists a job that this broker does not know, or knows only by what its worker has reported since:
+        what is reported of a job that has not ended is newer than `state`."""
+        if state.status.ended:
+            self.add(record, state)
+            return
+        with broker_errors():
+            reported = self._redis.hget(_key(record.id), "state")
+        self.add(record, LiveState.parse(reported) if reported else state)
+
     def forget(self, job_id: str) -> None:
         with broker_errors(), self._redis.pipeline() as pipe:
             pipe.delete(_key(job_id))
@@ -95,6 +112,12 @@ class LiveBoard:
         with broker_errors():
             self._redis.hset(_key(job_id), "cancelling", 1)
 
+    def listed(self) -> set[str]:
+        """Ids of all jobs in the list."""
+        with broker_errors():
+            members = self._redis.zrange(_INDEX, 0, -1)
+        return {str(as_text(member)) for member in members}  # type: ignore[arg-type]  # bytes
+
     def active(self) -> set[str]:
         with broker_errors():
             return {as_text(member) for member in self._redis.smembers(_ACTIVE)}
@@ -109,12 +132,22 @@ class LiveBoard:
         with broker_errors():
             self._redis.set(_BUILT, datetime.now(UTC).isoformat())
 
+    def mark_settling(self, seconds: float) -> None:
+        """The broker lost what it knew; leases come back as workers renew them, within `seconds`."""
+        with broker_errors():
+            self._redis.set(_SETTLING, 1, px=int(seconds * 1000))
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether a worker may still hold a job whose lease the broker has lost."""
+        with broker_errors():
+            return bool(self._redis.exists(_SETTLING))
+
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
         """Takes or keeps a lock that frees itself after `seconds`."""
         key = f"emserve:lock:{name}"
         with broker_errors():
-            taken = self._redis.set(key, owner, nx=True, px=int(seconds * 1000))
-            return bool(taken) or self._redis.get(key) == owner.encode()
+            return bool(self._redis.eval(_ACQUIRE, 1, key, owner, int(seconds * 1000)))
 
     def release(self, name: str, owner: str) -> None:
         """Gives a lock back, unless another has it by now."""

@@ -6,8 +6,7 @@ import socket
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import JobDeleted, JobNotFound
-from emserve.jobs import JobStatus
+from emserve.errors import JobDeleted, JobNotFound, RecordUnreadable
 from emserve.lease_watch import LeaseWatch
 from emserve.live import LiveState
 from emserve.logs import about
@@ -26,7 +25,10 @@ class Reconciler:
         self._book = book
         self._watch = LeaseWatch(lease_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._lease_seconds = lease_seconds
         self._suspects: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._has_looked = False
 
     def run_once(self) -> list[str]:
         """One pass. Returns the ids of the jobs that it put right."""
@@ -34,28 +36,35 @@ class Reconciler:
         run_out = self._watch.run_out(self._book.tickets.leases())
         if not self._book.live.acquire("reconciler", self._owner, LOCK_SECONDS):
             return []
-        if not self._book.live.is_built:
-            self._rebuild()
+        is_built = self._book.live.is_built
+        # At the first pass it may have gone back in time; what it loses in between, the sweeper finds.
+        if not is_built or not self._has_looked:
+            count = self._list_unlisted()
+            if count:
+                self._book.live.mark_settling(self._lease_seconds)
+            if count or not is_built:
+                self._book.live.mark_built()
+                log.info("index rebuilt", extra={"jobs": count})
+            self._has_looked = True
         return self._resume_lost(run_out)
 
-    def _rebuild(self) -> None:
-        """Lists every stored job again, after the broker's data went."""
+    def _list_unlisted(self) -> int:
+        """Lists again what the broker does not know, and says how much that was."""
+        # By the list itself: a worker that reports on has brought a job's state back, and nothing else.
+        listed = self._book.live.listed()
         count = 0
         for job_id in storage.children(self._book.store, storage.JOBS):
+            if job_id in listed:
+                continue
             try:
-                record = self._book.record(job_id)
+                self._book.list_again(job_id)
             except JobNotFound:  # an upload that has not become a job
                 continue
-            if self._book.live.state(job_id) is None:
-                end = self._book.end_of(job_id)
-                status = end.status if end else JobStatus.QUEUED
-                attempt = end.attempt if end else self._book.attempts.count(job_id) + 1
-                self._book.live.add(record, LiveState(status=status, attempt=attempt))
-                if end is None and self._book.wants_cancel(job_id):
-                    self._book.live.mark_cancelling(job_id)
-                count += 1
-        self._book.live.mark_built()
-        log.info("index rebuilt", extra={"jobs": count})
+            except RecordUnreadable as error:
+                log.warning("cannot list a job", extra={"job_id": job_id, "reason": str(error)})
+                continue
+            count += 1
+        return count
 
     def _resume_lost(self, run_out: list[str]) -> list[str]:
         # Between two steps of a worker a job is for a moment neither queued nor leased, so one in that
@@ -66,11 +75,17 @@ class Reconciler:
         active = self._book.live.active()
         for job_id in expired - active - held:  # it ended, and its worker died before it could say so
             tickets.remove(job_id)
-        suspects = active - held
+        suspects = active - held - self._unreadable
         lost = sorted(suspects & (self._suspects | expired))
+        if self._book.live.is_settling:  # a worker may have it, and renew a lease that the broker forgot
+            lost = [job_id for job_id in lost if job_id in expired or not self._book.attempts.count(job_id)]
         self._suspects = suspects - set(lost)
         for job_id in lost:
-            self._put_right(job_id)
+            try:
+                self._put_right(job_id)
+            except RecordUnreadable as error:  # it keeps none of the others
+                self._unreadable.add(job_id)
+                log.warning("cannot resume a job", extra={"job_id": job_id, "reason": str(error)})
         return lost
 
     def _drop(self, lease: str) -> bool:

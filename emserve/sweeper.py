@@ -75,6 +75,8 @@ class Sweeper:
         store = self._book.store
         deleted = {PurePath(key).stem for key, _ in storage.changes(store, storage.TOMBSTONES)}
         found = [name for name in storage.children(store, storage.JOBS) if PATTERN.fullmatch(name)]
+        # After the names: a job that is accepted meanwhile is not missed here.
+        listed, active = self._book.live.listed(), self._book.live.active()
         self._ends = {job_id: self._ends[job_id] for job_id in found if job_id in self._ends}
         removed: list[str] = []
         orphans: set[str] = set()
@@ -87,6 +89,10 @@ class Sweeper:
                     removed.append(job_id)
                 elif self._is_orphan(job_id, now):
                     orphans.add(job_id)
+                elif job_id not in listed or (job_id not in self._ends and job_id not in active):
+                    self._list_again(job_id)
+                elif job_id not in self._ends:
+                    self._book.end_if_cancelled(job_id)
         for job_id in orphans & self._suspects:  # a whole upload becomes a job before the next pass
             storage.remove_all(store, storage.job_prefix(job_id))
             removed.append(job_id)
@@ -109,6 +115,12 @@ class Sweeper:
         storage.remove_unfinished(self._book.store, storage.job_prefix(job_id), now - QUIET)
         self._ends[job_id] = end.finished_at
         return end.finished_at
+
+    def _list_again(self, job_id: str) -> None:
+        """For what the broker forgot, or never heard because the API died: nobody else would look for it."""
+        with contextlib.suppress(JobNotFound):  # an upload that has not become a job
+            self._book.list_again(job_id)
+            log.warning("job was not listed", extra={"job_id": job_id})
 
     def _is_orphan(self, job_id: str, now: datetime) -> bool:
         """Whether this is an upload that became no job and that nobody is writing."""

@@ -29,6 +29,7 @@ from emserve.errors import (
     JobNotFound,
     JobTimedOut,
     OutOfMemory,
+    RecordUnreadable,
     StorageFull,
     StorageUnavailable,
 )
@@ -253,12 +254,16 @@ class Supervisor(Worker):
         self._judge(outcome, ticket.id, attempt)
 
     def _due(self, job_id: str, execution_id: str) -> JobRecord | None:
-        """The job to work on; None if it ended, was cancelled in the queue, is unknown or somebody else's."""
+        """The job to work on; None if it ended, was cancelled in the queue, is unknown, unreadable, or
+        somebody else's."""
         try:
-            record = self._book.record(job_id)
+            record, end = self._book.record_and_end(job_id)
         except JobNotFound:
             return None
-        if self._book.end_of(job_id) is not None or self._book.tickets.other_lease(job_id, execution_id):
+        except RecordUnreadable as error:
+            log.error("cannot read a job", extra={"reason": str(error)})
+            return None
+        if end is not None or self._book.tickets.other_lease(job_id, execution_id):
             return None
         if self._book.wants_cancel(job_id):
             self._book.finish(job_id, self._book.cancelled_end(self._book.attempts.count(job_id)))

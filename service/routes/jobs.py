@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import binascii
+import contextlib
 import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from emserve import storage
-from emserve.errors import FieldError, InvalidRequest
+from emserve.errors import EmserveError, FieldError, InvalidRequest
 from emserve.ids import PATTERN, new_id
 from emserve.jobs import Job, JobPage, JobStatus
 from emserve.live import Filter
@@ -99,7 +100,8 @@ async def create_job(
         storage.remove_all(resources.store, storage.job_prefix(job_id))
         raise
     response.headers["Location"] = job_path(job_id)
-    job = await _wait_for_end(resources, stopping, job, wait or 0)
+    with contextlib.suppress(EmserveError):  # whatever happens to it now, it was accepted
+        job = await _wait_for_end(resources, stopping, job, wait or 0)
     if wait is not None and job.status.ended:
         response.status_code = 200
     return _answer(job, wait, response)

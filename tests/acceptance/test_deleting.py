@@ -37,6 +37,28 @@ def _until(look: Callable[[], bool], what: str, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
+def test_who_waits_for_a_job_that_somebody_deletes_hears_that_it_was_accepted(
+    http: httpx.Client, service: RunningService
+) -> None:
+    def send() -> httpx.Response:
+        with service.client() as waiting:
+            return post(waiting, tiff(large_image()), {"Prefer": "wait=60"}, tags={"who": "waits"})
+
+    def sent() -> list[Json]:
+        jobs: list[Json] = http.get("/v1/jobs", params={"tag": "who:waits"}).json()["jobs"]
+        return jobs
+
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(send)
+        _until(lambda: len(sent()) == 1, "the job is in the list")
+        (job,) = sent()
+        assert _delete(http, job).status_code == 204
+        response = answer.result(timeout=60)
+    assert accepted(response)["id"] == job["id"]
+    assert response.headers["Location"] == job["links"]["self"]
+    _assert_gone(http, service, job)
+
+
 def test_a_succeeded_job_is_gone_with_all_that_belongs_to_it(
     http: httpx.Client, service: RunningService, cell: bytes
 ) -> None:

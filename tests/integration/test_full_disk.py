@@ -103,6 +103,16 @@ def test_a_result_that_does_not_fit_is_there_once_it_fits(
     assert http.get(labels).status_code == 200
 
 
+def test_a_job_can_be_deleted_from_a_full_disk_and_makes_room(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    job = run(http, tiff(phantom().image))
+    with _no_room(cramped):
+        assert http.delete(job["links"]["self"]).status_code == 204
+        assert http.get(job["links"]["self"]).status_code == 410
+    assert job["id"] not in _jobs(cramped)
+
+
 def test_what_was_accepted_waits_for_room_and_costs_no_attempt(
     http: httpx.Client, cramped: RunningService
 ) -> None:

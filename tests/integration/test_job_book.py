@@ -1,6 +1,7 @@
 """The job book and the reconciler on a real broker and a real store."""
 
 import contextlib
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,13 @@ from redis import Redis
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import BrokerUnavailable, InvalidRequest, JobNotFound
+from emserve.errors import (
+    BrokerUnavailable,
+    InvalidRequest,
+    JobDeleted,
+    JobNotFound,
+    RecordUnreadable,
+)
 from emserve.ids import new_id
 from emserve.installer.removal import jobs_in_need
 from emserve.jobs import JobStatus, PinnedModel
@@ -332,3 +339,115 @@ class TestAcceptance:
         assert book.attempts.count(job_id) == 0
         assert book.read(job_id).attempt == 1
         assert book.tickets.waiting() == [job_id]
+
+
+class TestLosses:
+    """What a broker forgets, and what a storage cannot read, costs no job its place."""
+
+    def test_a_job_that_reports_on_is_listed_again(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        job_id = accept(book)
+        book.begin(job_id, "execution", "worker")
+        redis.flushall()
+        running = LiveState(status=JobStatus.RUNNING, attempt=1, started_at=datetime.now(UTC))
+        book.report(job_id, running)  # before anybody looks
+        lease(redis, job_id)
+        reconciler.run_once()
+        assert [job.status for job in book.page(Filter(), None, 9).jobs] == [JobStatus.RUNNING]
+        assert book.page(Filter(model=book.record(job_id).model.name), None, 9).jobs
+        assert book.live.active() == {job_id}
+
+    def test_a_worker_has_time_to_renew_a_lease_that_the_broker_lost(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        job_id, waiting = accept(book), accept(book)
+        for number in range(3):
+            book.begin(job_id, f"execution-{number}", "worker")
+        redis.flushall()
+        assert [reconciler.run_once() for _ in range(3)] == [[], [waiting], []]  # nobody has begun that one
+        lease(redis, job_id)
+        book.live.mark_settling(0.001)
+        time.sleep(0.01)
+        assert [reconciler.run_once() for _ in range(3)] == [[], [], []]
+        assert book.end_of(job_id) is None
+        redis.zrem("rq:wip:emserve", f"{job_id}:execution")
+        reconciler.run_once()
+        assert reconciler.run_once() == [job_id]  # dead after all, three times
+        assert book.read(job_id).status is JobStatus.FAILED
+
+    def test_a_job_with_a_worker_is_not_resumed(self, book: JobBook, redis: Redis) -> None:
+        job_id = accept(book)
+        for number in range(3):
+            book.begin(job_id, f"execution-{number}", "worker")
+        lease(redis, job_id)
+        book.resume(job_id)
+        assert book.end_of(job_id) is None
+        assert book.tickets.waiting() == []
+
+    def test_what_the_broker_forgot_while_nobody_looked_is_found_at_the_start(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        kept, forgotten = accept(book), accept(book)
+        reconciler.run_once()
+        book.live.forget(forgotten)  # as a broker that is started from an older file
+        book.tickets.remove(forgotten)
+        again = Reconciler(book)
+        redis.delete("emserve:lock:reconciler")
+        again.run_once()
+        assert {job.id for job in book.page(Filter(), None, 9).jobs} == {kept, forgotten}
+        again.run_once()
+        assert set(book.tickets.waiting()) == {kept, forgotten}
+
+    def test_a_record_that_cannot_be_read_holds_nobody_up(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        bad, lost, foreign = accept(book), accept(book), accept(book)
+        obstore.put(book.store, storage.record_key(bad), b"")
+        newer = book.record(foreign).model_dump(mode="json")
+        newer["params"]["of_a_newer_version"] = 1
+        obstore.put(book.store, storage.record_key(foreign), json.dumps(newer).encode())
+        for broken in (bad, foreign):
+            for look in (book.read, book.record, book.cancel):
+                with pytest.raises(RecordUnreadable, match=broken):
+                    look(broken)
+        assert [job.id for job in book.page(Filter(), None, 9).jobs] == [lost]
+        redis.delete("rq:queue:emserve")
+        reconciler.run_once()
+        assert reconciler.run_once() == sorted([bad, lost, foreign])
+        assert book.tickets.waiting() == [lost]
+        assert [reconciler.run_once() for _ in range(3)] == [[], [], []]
+        redis.flushall()
+        reconciler.run_once()
+        assert book.live.listed() == {lost}
+        for broken in (bad, foreign):
+            book.delete(broken)
+            with pytest.raises(JobDeleted):
+                book.read(broken)
+
+    def test_an_end_that_cannot_be_read_is_told(self, book: JobBook) -> None:
+        job_id = accept(book)
+        obstore.put(book.store, storage.end_key(job_id), b"")
+        with pytest.raises(RecordUnreadable):
+            book.read(job_id)
+        book.delete(job_id)
+
+    def test_a_note_of_an_attempt_that_cannot_be_read_keeps_no_job(self, book: JobBook, redis: Redis) -> None:
+        job_id = accept(book)
+        redis.delete("rq:queue:emserve")
+        book.begin(job_id, "execution", "worker")
+        obstore.put(book.store, storage.attempt_key(job_id, "execution"), b"")
+        book.lost(job_id, "execution")
+        assert book.tickets.waiting() == [job_id]
+
+    def test_a_cancel_that_was_cut_off_ends_the_job_when_it_is_read(self, book: JobBook) -> None:
+        job_id = accept(book)
+        storage.create(book.store, storage.cancel_key(job_id), b"{}")  # and then the broker was away
+        assert book.read(job_id).status is JobStatus.CANCELLED
+        assert book.tickets.waiting() == []
+
+    def test_a_lock_that_is_kept_is_kept_as_long_again(self, book: JobBook, redis: Redis) -> None:
+        assert book.live.acquire("name", "me", 0.5)
+        assert book.live.acquire("name", "me", 60)
+        assert redis.pttl("emserve:lock:name") > 50_000
+        assert not book.live.acquire("name", "another", 60)

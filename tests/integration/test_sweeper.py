@@ -14,6 +14,7 @@ from emserve.book import JobBook
 from emserve.errors import JobDeleted, JobNotFound
 from emserve.ids import new_id
 from emserve.jobs import JobStatus
+from emserve.live import Filter
 from emserve.scratch import scratch_folder
 from emserve.settings import Settings
 from emserve.sweeper import QUIET, Sweeper
@@ -264,3 +265,34 @@ def test_a_folder_that_cannot_be_read_keeps_none_of_the_others(book: JobBook, sw
     write(book, late, "execution")
     assert sweeper_of(book).run_once(_later(QUIET)) == [late]
     assert sorted(storage.children(book.store, storage.JOBS)) == sorted([broken, "no id"])
+
+
+class TestForgotten:
+    def test_what_nobody_lists_any_more_is_listed_again(self, book: JobBook, sweeper_of: Make) -> None:
+        ended, waiting, listed = accept(book), accept(book), accept(book)
+        book.finish(ended, end_of("execution"))
+        for job_id in (ended, waiting):  # as a broker that went back in time, or an API that was killed
+            book.live.forget(job_id)
+        upload = new_id()
+        obstore.put(book.store, storage.input_key(upload), b"half")
+        sweeper_of(book).run_once()
+        assert book.live.listed() == {ended, waiting, listed}
+        assert book.live.active() == {waiting, listed}
+        assert {job.id: job.status for job in book.page(Filter(), None, 9).jobs} == {
+            ended: JobStatus.SUCCEEDED,
+            waiting: JobStatus.QUEUED,
+            listed: JobStatus.QUEUED,
+        }
+
+    def test_a_cancel_that_was_cut_off_is_made_up_for(
+        self, book: JobBook, redis: Redis, sweeper_of: Make
+    ) -> None:
+        waiting, running = accept(book), accept(book)
+        lease(redis, running)
+        for job_id in (waiting, running):
+            storage.create(book.store, storage.cancel_key(job_id), b"{}")
+            book.live.mark_cancelling(job_id)
+        sweeper_of(book).run_once()
+        assert book.end_of(waiting) is not None
+        assert book.tickets.waiting() == []
+        assert book.end_of(running) is None  # its worker ends it
