@@ -6,13 +6,18 @@ the query.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 import obstore
 from obstore.store import ObjectStore
 from starlette.requests import Request
-from streaming_form_data.parser import ParseFailedException, StreamingFormDataParser, UnexpectedPartException
+from streaming_form_data.parser import (
+    ParseFailedException,
+    StreamingFormDataParser,
+    UnexpectedPartException,
+    parse_content_boundary,
+)
 from streaming_form_data.targets import BaseTarget
 
 from emserve.errors import (
@@ -181,12 +186,14 @@ async def _multipart(body: _Body, content_type: str, received: Received) -> Asyn
     image = _ImagePart()
     texts = {name: _TextPart(name) for name in _FIELDS}
     try:
-        parser = StreamingFormDataParser({"Content-Type": content_type}, strict=True)
+        headers = {"Content-Type": content_type}
+        parser = StreamingFormDataParser(headers, strict=True)
+        close = _CloseDelimiter(parse_content_boundary(headers))
         parser.register("image", image)
         for name, part in texts.items():
             parser.register(name, part)
         async for chunk in body.chunks():
-            parser.data_received(chunk)
+            parser.data_received(close.up_to(chunk))
             if body.size_bytes - image.size_bytes > _BESIDE_LIMIT:
                 raise InvalidRequest(
                     f"The form has more than {_BESIDE_LIMIT} bytes beside its image: in other parts, in what "
@@ -206,10 +213,42 @@ async def _multipart(body: _Body, content_type: str, received: Received) -> Asyn
             "The body is no valid multipart/form-data; curl makes one with "
             "`-F image=@cell.tif -F model=mitonet`."
         ) from error
-    if image.parts and not image.is_complete:
-        raise IncompleteUpload("The body ended inside the part `image`. Send the file again.")
+    if body.size_bytes:
+        _require_whole({"image": image, **texts}, close)
     received.filename = image.multipart_filename or ""
     received.fields = {name: part.text for name, part in texts.items() if part.parts}
+
+
+def _require_whole(parts: Mapping[str, "_ImagePart | _TextPart"], close: "_CloseDelimiter") -> None:
+    """Raises IncompleteUpload for a form that was cut off. What is missing of it may be parameters, and the
+    job would run with others than were sent."""
+    cut = [name for name, part in parts.items() if part.parts and not part.is_complete]
+    if cut:
+        raise IncompleteUpload(f"The body ended inside the part `{cut[0]}`. Send the form again.")
+    if not close.is_seen:
+        raise IncompleteUpload("The body ended before the last boundary of its form. Send the form again.")
+
+
+class _CloseDelimiter:
+    """The line that ends a form. The form's parser does not tell whether it came, and loses the last text
+    part where enough stands behind that line."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.is_seen = False
+        self._line = b"\r\n--" + boundary + b"--"
+        self._tail = b"\r\n"  # a form without parts begins with the rest of the line
+
+    def up_to(self, chunk: bytes) -> bytes:
+        """What of the body's next chunk belongs to the form."""
+        if self.is_seen:
+            return b""
+        seen = self._tail + chunk  # the line may lie across chunks
+        place = seen.find(self._line)
+        if place < 0:
+            self._tail = seen[1 - len(self._line) :]
+            return chunk
+        self.is_seen = True
+        return chunk[: place + len(self._line) - len(self._tail)]
 
 
 def _unknown_part(name: object) -> InvalidRequest:
@@ -251,6 +290,7 @@ class _TextPart(BaseTarget):  # type: ignore[misc]  # the library ships no types
     def __init__(self, name: str) -> None:
         super().__init__()
         self.parts = 0
+        self.is_complete = False
         self._name = name
         self._value = bytearray()
 
@@ -263,6 +303,9 @@ class _TextPart(BaseTarget):  # type: ignore[misc]  # the library ships no types
         self._value += chunk
         if len(self._value) > _FIELD_LIMIT:
             raise InvalidRequest(f"The part {self._name!r} is longer than {_FIELD_LIMIT} bytes.")
+
+    def on_finish(self) -> None:
+        self.is_complete = True
 
     @property
     def text(self) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.acceptance.exchange import accepted, ended, post, stored_jobs
+from tests.acceptance.exchange import accepted, ended, post, refused, stored_jobs
 from tests.running_service import RunningService
 
 _CLEAN_SECONDS = 30
@@ -139,9 +139,48 @@ def test_the_list_is_sorted_by_the_time_that_it_shows(http: httpx.Client, cell: 
         assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
 
 
-def test_a_form_without_its_end_is_refused(http: httpx.Client, cell: bytes) -> None:
+_PARAMS = f'\r\n--{_BOUNDARY}\r\nContent-Disposition: form-data; name="params"\r\n\r\n{{"min_size": 50}}'
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        f"\r\n--{_BOUNDARY}",
+        f"\r\n--{_BOUNDARY}\r\n",
+        _PARAMS[:60],
+        _PARAMS,
+        f"{_PARAMS}\r\n--{_BOUNDARY}\r\n",
+    ],
+    ids=[
+        "in the image",
+        "in a boundary",
+        "behind a boundary",
+        "in a head",
+        "in a text",
+        "before the last line",
+    ],
+)
+def test_a_form_that_was_cut_off_is_refused(http: httpx.Client, cell: bytes, rest: str) -> None:
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-    response = http.post("/v1/jobs", content=_form(cell), headers=headers)
-    assert response.status_code == 400, response.text
-    assert response.json()["type"] == "urn:emserve:problem:incomplete-upload"
-    assert "again" in response.json()["detail"]
+    model = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="model"\r\n\r\nmitonet\r\n'
+    response = http.post("/v1/jobs", content=model.encode() + _form(cell) + rest.encode(), headers=headers)
+    refused(response, 400, "incomplete-upload", "again")
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_form_may_end_in_pieces_and_have_something_behind(
+    http: httpx.Client, cell: bytes, piece: int
+) -> None:
+    head = f'\r\n--{_BOUNDARY}\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
+    end = f"{head}mitonet\r\n--{_BOUNDARY}--\r\nan epilogue, which means nothing".encode()
+
+    def in_pieces() -> Iterator[bytes]:
+        yield _form(cell)
+        for start in range(0, len(end), piece):
+            yield end[start : start + piece]
+
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    job = accepted(http.post("/v1/jobs", content=in_pieces(), headers=headers))
+    assert job["model"]["name"] == "mitonet"
+    assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
