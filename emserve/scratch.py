@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from emserve.ids import new_id
+
+_SWEPT = "swept-"  # what a sweep found dead and removes
+
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
@@ -27,11 +31,24 @@ def sweep(parent: Path) -> None:
     """Removes the folders that dead processes left in `parent`; the locks of the living hold."""
     if not parent.is_dir():
         return
+    swept = []
     with _locked(parent):
         for folder in [each for each in parent.iterdir() if each.is_dir()]:
-            with suppress(BlockingIOError, FileNotFoundError):
-                os.close(_open_locked(folder, fcntl.LOCK_NB))
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # locked, gone, or not to be moved: then it stays until the next sweep
+                swept.append(_aside(folder))
+    # A volume leaves so much that nobody may wait for a folder of its own until it is gone. A sweep that is
+    # killed here leaves the rest to the next one.
+    for folder in swept:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    """A dead folder under a name by which nobody takes it for theirs. Raises BlockingIOError for a living
+    one."""
+    if folder.name.startswith(_SWEPT):
+        return folder
+    os.close(_open_locked(folder, fcntl.LOCK_NB))
+    return folder.rename(folder.with_name(f"{_SWEPT}{new_id()}"))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emserve.scratch import scratch_folder, sweep
@@ -13,6 +15,12 @@ with scratch_folder(pathlib.Path(sys.argv[1]), "held") as folder:
     (folder / "image.npy").write_bytes(b"pixels")
     print("ready", flush=True)
     sys.stdin.read()
+"""
+
+_SWEEPER = """
+import sys, pathlib
+from emserve.scratch import sweep
+sweep(pathlib.Path(sys.argv[1]))
 """
 
 
@@ -34,6 +42,38 @@ def test_a_sweep_removes_what_the_dead_left_and_nothing_of_the_living(tmp_path: 
             holder.wait()
             sweep(tmp_path)
             assert list(tmp_path.iterdir()) == [ours]
+
+
+def _much_left_in(parent: Path) -> Path:
+    """A folder of nobody, which takes a while to remove."""
+    left = parent / "left"
+    left.mkdir()
+    for number in range(20_000):
+        (left / str(number)).touch()
+    return left
+
+
+def test_nobody_waits_for_a_folder_while_a_sweep_removes_what_it_found(tmp_path: Path) -> None:
+    left = _much_left_in(tmp_path)
+    with ThreadPoolExecutor(1) as threads:
+        sweeping = threads.submit(sweep, tmp_path)
+        while left.exists():
+            time.sleep(0.001)
+        with scratch_folder(tmp_path, "ours") as ours:
+            assert not sweeping.done()
+            sweeping.result()
+            assert list(tmp_path.iterdir()) == [ours]
+
+
+def test_a_sweep_ends_what_a_killed_one_began(tmp_path: Path) -> None:
+    left = _much_left_in(tmp_path)
+    command = [sys.executable, "-c", _SWEEPER, str(tmp_path)]
+    with subprocess.Popen(command) as sweeper:
+        while left.exists():
+            time.sleep(0.001)
+        sweeper.kill()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_of_a_folder_that_is_not_there_does_nothing(tmp_path: Path) -> None:
