@@ -29,7 +29,8 @@ from service.intake import Intake
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 1.0
-_IMAGING_THREADS = 64
+_ADMISSION_THREADS = 64
+_RENDERING_THREADS = 64
 
 Result = TypeVar("Result")
 
@@ -45,27 +46,36 @@ class Resources:
     fleet: Fleet
     intake: Intake
     imaging: ImagingPool
-    imaging_threads: Executor
-    """Where calls of the pool wait for a free process, so that nothing else waits behind them."""
+    admission_threads: Executor
+    """Where admissions wait for a free image process, so that nothing else waits behind them."""
+    rendering_threads: Executor
+    """Where renderings wait for one. They may wait long behind each other, and admissions never do."""
 
     async def run_imaging(self, call: Callable[[], Result]) -> Result:
-        """Runs a blocking `call` that may wait for an image process; its log lines know this request.
+        """Runs a blocking `call` that may have an image file read; its log lines know this request.
 
         It always comes to its end: who is cancelled meanwhile is so afterwards, and can remove what it wrote.
         """
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        ending = loop.run_in_executor(self.imaging_threads, context.run, call)
-        try:
-            return await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.gather(ending, return_exceptions=True)
-            raise
+        return await _run(self.admission_threads, call)
+
+    async def run_rendering(self, call: Callable[[], Result]) -> Result:
+        """As `run_imaging`, for a `call` that may have a result rendered."""
+        return await _run(self.rendering_threads, call)
 
     @property
     def catalogue(self) -> Catalogue:
         """The cards as they are on disk at this moment, so that an installed model needs no restart."""
         return Catalogue(self.settings.models, self.settings.model_pin)
+
+
+async def _run(threads: Executor, call: Callable[[], Result]) -> Result:
+    context = contextvars.copy_context()
+    ending = asyncio.get_running_loop().run_in_executor(threads, context.run, call)
+    try:
+        return await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await asyncio.gather(ending, return_exceptions=True)
+        raise
 
 
 @contextlib.asynccontextmanager
@@ -81,7 +91,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         cpu_seconds=settings.decode_seconds,
         on_death=lambda doing: book.tally.add(Event.IMAGE_PROCESS_DIED, doing),
     )
-    threads = ThreadPoolExecutor(_IMAGING_THREADS, thread_name_prefix="imaging")
+    admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
+    renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
     sweeper = Sweeper(book, settings)
     keepers = (
         asyncio.create_task(_repeat("reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
@@ -89,7 +100,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     )
     try:
         intake = Intake(settings, store, book.tickets)
-        yield Resources(settings, store, redis, book, Fleet(redis), intake, imaging, threads)
+        yield Resources(settings, store, redis, book, Fleet(redis), intake, imaging, admissions, renderings)
     finally:
         sweeper.stop()
         for keeper in keepers:
@@ -97,7 +108,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(imaging.close)
-        threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (admissions, renderings):
+            threads.shutdown(wait=False, cancel_futures=True)
         redis.close()
 
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from emserve import storage
 from emserve.errors import ChunkNotFound, FieldError, InvalidRequest, NoResult, ResultNotReady
 from emserve.ids import new_id
-from emserve.imaging import Render, RenderChunk, RenderedFile, Rendering, RenderPart, ResultFormat
+from emserve.imaging import Render, RenderChunk, RenderedFile, RenderPart, ResultFormat
 from emserve.jobs import ImageSource, JobEnd, JobRecord, JobStatus
 from emserve.naming import bare_name
 from emserve.region import Region
@@ -96,7 +96,10 @@ async def rendered(
     )
     with flight.lock(call.key) as lock:
         async with lock:
-            return await resources.run_imaging(lambda: _find_or_render(resources, call))
+            # What is there must not wait behind what is still to be rendered.
+            if found := await asyncio.to_thread(_find, resources, call):
+                return found
+            return await resources.run_rendering(lambda: _render(resources, call))
 
 
 def _class_id(end: JobEnd, wanted: str) -> int:
@@ -110,10 +113,13 @@ def _class_id(end: JobEnd, wanted: str) -> int:
     raise InvalidRequest(detail, errors=[FieldError("/query/class", detail)])
 
 
-def _find_or_render(resources: Resources, call: Render) -> RenderedFile:
+def _find(resources: Resources, call: Render) -> RenderedFile | None:
+    """The file as it was rendered before."""
     description = storage.read(resources.store, call.description_key)
-    if description is not None:
-        return RenderedFile.model_validate_json(description)
+    return None if description is None else RenderedFile.model_validate_json(description)
+
+
+def _render(resources: Resources, call: Render) -> RenderedFile:
     with resources.book.unless_deleted(call.job_id):
         return resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
 
@@ -125,17 +131,19 @@ async def part(
     _, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
     if end.result is not None:
         region.box(end.result.shape)
-    with _passing_folder(resources) as folder:
-        call = RenderPart(
+    class_id = None if only_class is None else _class_id(end, only_class)
+    return await _made(
+        resources,
+        lambda folder: RenderPart(
             storage_url=resources.settings.storage_url,
             job_id=job_id,
             execution_id=execution_id,
             format=wanted,
             region=region,
-            class_id=None if only_class is None else _class_id(end, only_class),
+            class_id=class_id,
             out=folder / wanted.filename,
-        )
-        return await _made(resources, call, call.out)
+        ),
+    )
 
 
 async def class_chunk(
@@ -146,26 +154,31 @@ async def class_chunk(
     record, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
     _check_path(record, path)
     class_id = _class_id(end, only_class)
-    with _passing_folder(resources) as folder:
-        call = RenderChunk(
+    return await _made(
+        resources,
+        lambda folder: RenderChunk(
             storage_url=resources.settings.storage_url,
             job_id=job_id,
             execution_id=execution_id,
             path=path,
             class_id=class_id,
             out=folder / PurePath(path).name,
-        )
-        return await _made(resources, call, call.out)
+        ),
+    )
 
 
-def _passing_folder(resources: Resources) -> AbstractContextManager[Path]:
-    """For files that go as soon as they are open."""
-    return scratch_folder(resources.settings.scratch_dir, f"part-{new_id()}")
+async def _made(
+    resources: Resources, call_in: Callable[[Path], RenderPart | RenderChunk]
+) -> tuple[RenderedFile, Read]:
+    """What a call makes in a folder that goes as soon as the file is open, and how to read it."""
 
+    def make() -> tuple[RenderedFile, Read]:  # all of it in a thread: whoever makes a folder may wait for it
+        with scratch_folder(resources.settings.scratch_dir, f"part-{new_id()}") as folder:
+            call = call_in(folder)
+            file = resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
+            return file, from_disk(call.out)
 
-async def _made(resources: Resources, call: Rendering, out: Path) -> tuple[RenderedFile, Read]:
-    file = await resources.run_imaging(lambda: resources.imaging.call(call, timeout_s=_RENDER_SECONDS))
-    return file, from_disk(out)
+    return await resources.run_rendering(make)
 
 
 def stored_object(resources: Resources, job_id: str, path: str) -> tuple[str, bool]:
