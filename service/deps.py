@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BeforeValidator
 from emserve.errors import FieldError, InvalidRequest
 from emserve.ids import PATTERN
 from emserve.region import Region
+from service.fields import listed
 from service.prefer import parse_wait
 from service.resources import Resources
 from service.stopping import Stopping
@@ -52,6 +53,7 @@ async def refuse_odd_queries(request: Request) -> None:  # async: no thread for 
 
 
 def _wait(
+    request: Request,
     resources: Annotated[Resources, Depends(_resources)],
     wait: Annotated[
         int | None,
@@ -60,7 +62,7 @@ def _wait(
     prefer: Annotated[str | None, Header(description="`wait=N` (RFC 7240)")] = None,
 ) -> int | None:
     """Seconds that the caller wants to wait, capped; None when it does not."""
-    wanted = parse_wait(prefer)
+    wanted = None if prefer is None else parse_wait(listed(request, "prefer"))
     wanted = wait if wanted is None else wanted
     return None if wanted is None else min(wanted, resources.settings.max_wait_seconds)
 

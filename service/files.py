@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from emserve.errors import UserError
 from emserve.imaging import RenderedFile
 from emserve.storage import storage_errors
+from service.fields import listed
 
 _CHUNK_BYTES = 1 << 20
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -106,7 +107,7 @@ class _Content:
 def _answer(request: Request, read: Read, content: _Content, headers: dict[str, str]) -> Response:
     etag, size = f'"{content.tag}"', content.size_bytes
     headers |= {"ETag": etag, "Accept-Ranges": "bytes"}
-    if _matches(request.headers.get("if-none-match"), etag):
+    if _matches(listed(request, "if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     start, end = 0, size
     status = 200

@@ -32,6 +32,7 @@ from emserve.errors import (
 )
 from emserve.settings import Settings
 from emserve.storage import storage_errors
+from service.fields import listed
 from service.intake import Intake
 
 _FIELD_LIMIT = 64 * 1024  # bytes of a text part
@@ -81,7 +82,7 @@ def _announced(request: Request) -> int | None:
 
 async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -> Received:
     request = body.request
-    encoding = request.headers.get("content-encoding", "")
+    encoding = listed(request, "content-encoding") or ""
     if encoding.strip().lower() not in ("", "identity"):
         raise EncodedBody(encoding)
     content_type = request.headers.get("content-type", "")

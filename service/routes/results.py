@@ -3,13 +3,14 @@
 import asyncio
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from emserve import storage
 from emserve.errors import ChunkNotFound, NotAcceptable
 from emserve.imaging import ResultFormat
 from service.deps import JobId, RegionQuery, ResourcesDep
+from service.fields import listed
 from service.files import file_answer, from_store, object_answer
 from service.openapi import CONDITIONS, FILE_HEADERS, OBJECT_HEADERS, header
 from service.resources import Resources
@@ -60,7 +61,6 @@ def _files(
     }
 
 
-Accept = Annotated[str | None, Header(include_in_schema=False)]
 OnlyClass = Annotated[
     str | None,
     Query(
@@ -89,10 +89,9 @@ async def labels(
     region: RegionQuery,
     format: Annotated[LabelsFormat | None, Query(description="Wins over Accept.")] = None,  # noqa: A002 - the API\'s name
     only_class: OnlyClass = None,
-    accept: Accept = None,
 ) -> Response:
     """The label map: background 0, objects 1 to n; or a region of it, or the objects of one class in it."""
-    wanted = ResultFormat(format or _negotiate(accept, _LABELS_TYPES, "labels"))
+    wanted = ResultFormat(format or _negotiate(listed(request, "accept"), _LABELS_TYPES, "labels"))
     if wanted is ResultFormat.ZARR and not region.is_whole:
         raise NotAcceptable(
             "A region comes as ome-tiff, tiff, npy or png; of the Zarr, chunks can be read one by one under "
@@ -143,10 +142,9 @@ async def objects(
     resources: ResourcesDep,
     format: Annotated[ObjectsFormat | None, Query(description="Wins over Accept.")] = None,  # noqa: A002 - the API\'s name
     only_class: OnlyClass = None,
-    accept: Accept = None,
 ) -> Response:
     """A row per object with its measures; lengths in pixels and, where the size is known, nanometres."""
-    wanted = format or _negotiate(accept, _OBJECTS_TYPES, "objects")
+    wanted = format or _negotiate(listed(request, "accept"), _OBJECTS_TYPES, "objects")
     return await _result(request, resources, job_id, ResultFormat(wanted), Excerpt(only_class=only_class))
 
 

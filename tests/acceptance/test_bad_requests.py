@@ -219,6 +219,9 @@ def test_a_body_that_was_compressed_on_its_way(http: httpx.Client, cell: bytes) 
     response = http.post("/v1/jobs?model=mitonet", content=gzip.compress(cell), headers=headers)
     refused(response, 415, "unsupported-media-type", "Content-Encoding is 'gzip'", "as it is")
     assert response.headers["accept-encoding"] == "identity"
+    in_two_lines = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
+    response = http.post("/v1/jobs?model=mitonet", content=gzip.compress(cell), headers=in_two_lines)
+    refused(response, 415, "unsupported-media-type", "Content-Encoding is 'identity, gzip'")
     plain = http.post("/v1/jobs?model=mitonet", content=cell, headers={"Content-Encoding": "Identity"})
     assert plain.status_code == 202
     assert http.delete(f"/v1/jobs/{plain.json()['id']}").status_code == 204

@@ -67,6 +67,12 @@ def test_the_accept_header_chooses_the_format(
     np.testing.assert_array_equal(_read(response.content, media_type), _labels(http, finished))
 
 
+def test_the_accept_header_may_have_several_lines(http: httpx.Client, finished: Json) -> None:
+    in_two_lines = [("Accept", "image/tiff;q=0.5"), ("Accept", "image/png")]
+    response = http.get(f"/v1/jobs/{finished['id']}/labels", headers=in_two_lines)
+    assert response.headers["content-type"] == "image/png"
+
+
 def test_the_format_in_the_query_wins_over_accept(http: httpx.Client, finished: Json) -> None:
     path = f"/v1/jobs/{finished['id']}/labels"
     response = http.get(path, params={"format": "npy"}, headers={"Accept": "image/png"})

@@ -115,6 +115,12 @@ def test_the_header_wins_over_the_query(http: httpx.Client, finished: Json) -> N
     assert response.headers["preference-applied"] == "wait=3"
 
 
+def test_a_preference_may_stand_in_a_second_line(http: httpx.Client, finished: Json) -> None:
+    in_two_lines = [("Prefer", "respond-async"), ("Prefer", "wait=2")]
+    response = http.get(f"/v1/jobs/{finished['id']}", headers=in_two_lines)
+    assert response.headers["preference-applied"] == "wait=2"
+
+
 def test_nobody_waits_who_did_not_ask(http: httpx.Client, finished: Json) -> None:
     response = http.get(f"/v1/jobs/{finished['id']}")
     assert "preference-applied" not in response.headers

@@ -119,6 +119,8 @@ def test_who_has_a_file_already_gets_no_body(http: httpx.Client, finished: Json,
         assert again.status_code == 304
         assert again.content == b""
         assert again.headers["etag"] == etag
+    in_two_lines = [("If-None-Match", '"other"'), ("If-None-Match", etag)]
+    assert http.get(path, headers=in_two_lines).status_code == 304
     assert http.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
