@@ -10,7 +10,15 @@ WITH_THEIR_OWN = {"connections", "hostile_files", "limits", "precision"}
 TRYING = {"broken_uploads", "cancelling", "contract", "deleting", "volumes"}
 """Those that try a service hard share one; all others share another, so that two processes have half each."""
 _INTEGRATION = "tests/integration"
-ON_ONE_SERVICE = {"broker_loss", "metrics", "slow_renderings", "two_apis", "up", "up_refusals"}
+ON_ONE_SERVICE = {
+    "broker_loss",
+    "metrics",
+    "missing_files",
+    "slow_renderings",
+    "two_apis",
+    "up",
+    "up_refusals",
+}
 WITH_ONE_WORKER = {"cancel", "clocks", "delete", "foreign_tickets", "lost_children", "models", "warmth"}
 LONG = (
     "tests/unit/inference/volume/test_stack.py",

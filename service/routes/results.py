@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 
 from emserve import storage
-from emserve.errors import ChunkNotFound, NotAcceptable
+from emserve.errors import ChunkNotFound, HelperDied, NotAcceptable
 from emserve.imaging import ResultFormat
 from service.deps import JobId, RegionQuery, ResourcesDep
 from service.fields import listed
@@ -169,8 +169,11 @@ async def preview(
 def provenance(job_id: JobId, resources: ResourcesDep) -> Response:
     """What ran: checksums of input and weights, parameters, software, device, seconds by stage."""
     _, _, execution_id = finished(resources, job_id)
+    key = storage.provenance_key(job_id, execution_id)
     with resources.book.unless_deleted(job_id):
-        value = storage.read(resources.store, storage.provenance_key(job_id, execution_id))
+        value = storage.read(resources.store, key)
+        if value is None:
+            raise HelperDied(f"The record of what ran ({key}) is not in storage.")
     return Response(value, media_type="application/json")
 
 
