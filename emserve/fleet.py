@@ -1,7 +1,11 @@
 """Which workers are alive: each renews an entry in Redis that expires without it."""
 
+import contextlib
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, computed_field
 from redis import Redis
+from redis.exceptions import RedisError
 from rq.utils import as_text
 
 from emserve.resident import Resident
@@ -56,11 +60,16 @@ class Fleet:
             names = sorted(as_text(name) for name in self._redis.smembers(_NAMES))
             values = self._redis.mget([_key(name) for name in names]) if names else []
             gone = [name for name, value in zip(names, values, strict=True) if value is None]
-            # Whoever drops a name counts it: several may look at once.
-            lost = self._redis.srem(_NAMES, *gone) if gone else 0
-        for _ in range(lost):
-            self._tally.add(Event.WORKER_LOST)
+        if gone:
+            self._drop(gone)
         return [WorkerEntry.model_validate_json(value) for value in values if value is not None]
+
+    def _drop(self, names: Iterable[str]) -> None:
+        lost = 0
+        with contextlib.suppress(RedisError):  # a broker that refuses to write can still be read
+            lost = self._redis.srem(_NAMES, *names)
+        for _ in range(lost):  # whoever drops a name counts it: several may look at once
+            self._tally.add(Event.WORKER_LOST)
 
 
 def _key(name: str) -> str:

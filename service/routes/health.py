@@ -8,16 +8,20 @@ import obstore
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from redis.exceptions import ResponseError
 from starlette.responses import RedirectResponse
 
 from emserve import storage
-from emserve.errors import EmserveError, FieldError
+from emserve.errors import BrokerUnavailable, EmserveError, FieldError
 from emserve.fleet import WorkerEntry
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
 from service.resources import Resources
 
 router = APIRouter(tags=["health"])
+
+_BROKER_PROBE = "emserve:probe"
+_PROBE_SECONDS = 10
 
 
 class NotReady(EmserveError):
@@ -57,7 +61,7 @@ async def livez() -> Alive:
 @router.get("/readyz")
 def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
     """Whether jobs can be taken: Redis, storage, room on the disk; with `require=worker` also a worker."""
-    checks = {"redis": _ping, "storage": _write_and_read, "disk": _check_room}
+    checks = {"redis": _write_to_broker, "storage": _write_and_read, "disk": _check_room}
     missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check, resources))}
     workers = [] if "redis" in missing else resources.fleet.workers()
     if require == "worker" and not workers and "redis" not in missing:
@@ -84,9 +88,17 @@ def _fault_of(check: Callable[[Resources], None], resources: Resources) -> str |
     return None
 
 
-def _ping(resources: Resources) -> None:
+def _write_to_broker(resources: Resources) -> None:
     with broker_errors():
-        resources.redis.ping()
+        try:
+            resources.redis.set(_BROKER_PROBE, "ready?", ex=_PROBE_SECONDS)
+        except ResponseError as error:
+            if "MISCONF" in str(error):  # its disk is full, which has a name of its own
+                raise
+            raise BrokerUnavailable(
+                "The job queue answers, and refuses to write; its settings or its log say why. Jobs already "
+                "accepted are safe."
+            ) from error
 
 
 def _check_room(resources: Resources) -> None:

@@ -56,3 +56,24 @@ def test_a_broker_that_lost_everything_is_told_again(service: RunningService, ht
     assert psutil.pid_exists(service.part("worker-cpu-1").pid)
     again = submit(http, large_image(256))
     succeeded(http, again)
+
+
+def test_a_broker_that_refuses_to_write_is_named_and_can_be_read(
+    service: RunningService, http: httpx.Client
+) -> None:
+    with contextlib.closing(connect(Settings(data_dir=service.data_dir).redis_url)) as redis:
+        redis.sadd("emserve:workers", "gone")  # whoever reads wants to drop it
+        redis.config_set("min-replicas-to-write", 1)
+        try:
+            readiness, metrics = http.get("/readyz").json(), http.get("/metrics").text
+            models = http.get("/v1/models")
+        finally:
+            redis.config_set("min-replicas-to-write", 0)
+        assert readiness["type"] == "urn:emserve:problem:not-ready"
+        assert [each["pointer"] for each in readiness["errors"]] == ["/redis"]
+        assert "refuses to write" in readiness["detail"]
+        assert "emserve_broker_up 1.0" in metrics
+        assert "\nemserve_workers " in metrics
+        assert models.status_code == 200
+        assert [each["name"] for each in http.get("/readyz").json()["workers"]] != []
+        assert not redis.sismember("emserve:workers", "gone")
