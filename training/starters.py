@@ -47,7 +47,7 @@ STARTERS = {
             # Chosen on phantoms that are neither trained nor scored on: without them crumbs count as objects.
             defaults={
                 "confidence_thr": 0.4,
-                "center_confidence_thr": 0.25,
+                "center_confidence_thr": 0.3,
                 "min_distance_object_centers": 5,
                 "min_size": 130,
             },

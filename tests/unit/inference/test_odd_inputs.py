@@ -66,7 +66,7 @@ IMAGES: dict[str, NDArray[Any]] = {
     "uint16": GREY.astype(np.uint16) * 257,
     "int16": GREY.astype(np.int16) * 128,
     "float32": GREY.astype(np.float32) / 255 - 0.5,
-    "bool": np.percentile(GREY, 30) < GREY,
+    "bool": np.median(GREY) < GREY,
 }
 
 
