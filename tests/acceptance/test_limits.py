@@ -1,5 +1,6 @@
 """A service with tight limits and no worker: what is too large is refused early, the rest waits."""
 
+import contextlib
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from emserve.settings import Settings
+from emserve.tickets import connect
 from tests.acceptance.exchange import Json, accepted, post, refused, stored_jobs
 from tests.archives import ome, slices_of, zarr_files, zip_of
 from tests.pictures import tiff
@@ -226,17 +229,32 @@ def test_a_fault_of_the_service_is_a_problem_with_a_request_id_and_nothing_insid
     tight: RunningService, http: httpx.Client
 ) -> None:
     job = accepted(post(http, _grey()))
-    record = tight.data_dir / "store" / "jobs" / job["id"] / "job.json"
-    whole = record.read_bytes()
-    record.write_bytes(b"{}")  # a disk's fault, which nobody foresees
-    response = http.get(job["links"]["self"], headers={"X-Request-ID": "fault-1"})
-    record.write_bytes(whole)
+    with contextlib.closing(connect(Settings(data_dir=tight.data_dir).redis_url)) as redis:
+        state = redis.hget(f"emserve:job:{job['id']}", "state")
+        assert state is not None
+        redis.hset(f"emserve:job:{job['id']}", "state", "{}")  # a fault that nobody foresees
+        response = http.get(job["links"]["self"], headers={"X-Request-ID": "fault-1"})
+        redis.hset(f"emserve:job:{job['id']}", "state", state)
     problem = refused(response, 500, "internal-error", "log", "request id")
     assert problem["request_id"] == response.headers["x-request-id"] == "fault-1"
     assert problem["kind"] == "system"
-    assert "job.json" not in response.text
+    assert "LiveState" not in response.text
     assert "fault-1" in tight.log.read_text()
     assert http.get(job["links"]["self"]).json()["status"] == "queued"
+
+
+def test_a_job_whose_record_is_damaged_can_be_deleted_and_keeps_no_other(
+    tight: RunningService, http: httpx.Client
+) -> None:
+    damaged, other = (accepted(post(http, _grey())) for _ in range(2))
+    (tight.data_dir / "store" / "jobs" / damaged["id"] / "job.json").write_bytes(b"{}")  # a disk's fault
+    problem = refused(http.get(damaged["links"]["self"]), 500, "unreadable-record", damaged["id"], "deleted")
+    assert problem["kind"] == "system"
+    listed = {each["id"] for each in http.get("/v1/jobs").json()["jobs"]}
+    assert other["id"] in listed
+    assert damaged["id"] not in listed
+    assert http.delete(damaged["links"]["self"]).status_code == 204
+    refused(http.get(damaged["links"]["self"]), 410, "job-deleted")
 
 
 def test_an_upload_for_which_the_disk_has_no_room_is_refused_before_its_body(crowded: RunningService) -> None:

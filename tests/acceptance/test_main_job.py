@@ -67,7 +67,7 @@ def test_a_job_shows_what_came_in(finished: Json, cell: bytes) -> None:
 def test_a_job_shows_every_parameter_with_its_value(finished: Json) -> None:
     assert set(finished["params"]) == _PARAMETERS
     assert finished["params"]["confidence_thr"] == 0.4  # the starter's own default
-    assert finished["params"]["center_confidence_thr"] == 0.25
+    assert finished["params"]["center_confidence_thr"] == 0.3
 
 
 def test_a_succeeded_job_has_a_result_times_and_links(http: httpx.Client, finished: Json) -> None:

@@ -115,7 +115,7 @@ def bench(starter: tuple[ModelCard, Engine], tmp_path: Path) -> Bench:
 def test_the_result_does_not_depend_on_where_the_ranges_are_cut(
     plane: str, phantom: Volume, bench: Bench
 ) -> None:
-    volume = phantom if plane == "xy" else phantom[:, :, 24:48]
+    volume = phantom if plane == "xy" else phantom[:, :, 84:108]
     expected, found = bench.segment(volume, inference_plane=plane)
     assert found.labels.count >= 2
     for range_pixels in (1, 5 * 96 * 112):
@@ -196,7 +196,7 @@ def test_what_was_inferred_otherwise_is_not_used(phantom: Volume, bench: Bench) 
 
 @pytest.mark.parametrize("plane", ["xy", "yz"])
 def test_of_a_slice_only_what_is_large_enough_is_matched(plane: str, phantom: Volume, bench: Bench) -> None:
-    volume, ledger = phantom[:6] if plane == "xy" else phantom[:, :, 24:36], MemoryLedger()
+    volume, ledger = phantom[:6] if plane == "xy" else phantom[:, :, 80:92], MemoryLedger()
 
     def smallest(min_slice_size: int) -> int:
         """Of the objects of all slices."""
