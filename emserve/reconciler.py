@@ -28,6 +28,7 @@ class Reconciler:
         self._lease_seconds = lease_seconds
         self._suspects: set[str] = set()
         self._unreadable: set[str] = set()
+        """Jobs told of once and left alone; who mends their records starts the service again."""
         self._has_looked = False
 
     def run_once(self) -> list[str]:
