@@ -88,6 +88,8 @@ def level(group: zarr.Group, path: str = "0") -> NDArray[np.integer]:
 
 
 def stored_jobs(service: RunningService) -> set[str]:
-    """Names of everything in the folder of jobs."""
-    folder = service.data_dir / "store" / "jobs"
-    return {each.name for each in folder.iterdir()} if folder.is_dir() else set()
+    """Names of everything in the folder of jobs. Without deleted ones: a worker that is still at one may
+    write there once more, for a few milliseconds, before it sees the tombstone."""
+    store = service.data_dir / "store"
+    names, deleted = ({each.stem for each in (store / part).glob("*")} for part in ("jobs", "tombstones"))
+    return names - deleted
