@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from signal import SIGXCPU, Signals
 from typing import overload
 
-from emserve.errors import EmserveError, HelperDied, UnreadableImage
+import psutil
+
+from emserve.errors import EmserveError, HelperDied, StorageUnavailable, UnreadableImage
 from emserve.imaging import (
     ANSWER,
     Copied,
@@ -36,10 +38,19 @@ from emserve.logs import traces
 
 _STARTS = 3  # of processes that die before they are ready, how many are tried
 START_SECONDS = 60.0
+_BUSY = 0.2  # of the time that a request may take; who computes for less than this was waiting
 
 
 class _Ended(Exception):
     """The process will not answer; `str` completes "the process …"."""
+
+
+class _TooLate(_Ended):
+    """It did not answer in time."""
+
+
+class _Waited(_TooLate):
+    """And it has hardly computed meanwhile: it waited for the storage."""
 
 
 class _ImagingProcess:
@@ -80,10 +91,16 @@ class _ImagingProcess:
             raise _Ended("has no standard input")
         try:
             traced = request.model_copy(update={"traces": traces()})
+            computed = self._computed_seconds()
             self._process.stdin.write(traced.model_dump_json().encode() + b"\n")
         except OSError:
             raise _Ended(self._describe_end()) from None
-        answer = self._receive(timeout_s)
+        try:
+            answer = self._receive(timeout_s)
+        except _TooLate as error:
+            if self._computed_seconds() - computed < timeout_s * _BUSY:
+                raise _Waited(str(error)) from None
+            raise
         if isinstance(answer, Exhausted):
             raise _Ended(f"needed more than {self._limits[0]}")
         if isinstance(answer, Ready):
@@ -98,13 +115,20 @@ class _ImagingProcess:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while b"\n" not in self._rest:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise _Ended(f"needed more than {timeout_s:g} s")
+                    raise _TooLate(f"needed more than {timeout_s:g} s")
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
                 if not chunk:
                     raise _Ended(self._describe_end())
                 self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         return ANSWER.validate_json(line)
+
+    def _computed_seconds(self) -> float:
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     def _describe_end(self) -> str:
         code = self._process.wait()
@@ -175,7 +199,7 @@ class ImagingPool:
         """Carries out `request`; the time starts once a process is free.
 
         Raises whatever the process raised on purpose; UnreadableImage when reading the user's file took
-        too much or killed the process; HelperDied when rendering did."""
+        too much or killed the process; HelperDied when rendering did; StorageUnavailable when it waited."""
         with self._slot(request):
             process = self._take()
             try:
@@ -184,7 +208,7 @@ class ImagingPool:
                 self._drop(process)
                 if isinstance(error, _Ended):
                     self._mourn(request.kind)
-                    raise self._blame(request, str(error)) from None
+                    raise self._blame(request, error) from None
                 raise
             self._give_back(process)
         if isinstance(answer, Done):
@@ -261,9 +285,14 @@ class ImagingPool:
             self._processes.discard(process)
         process.kill()
 
-    def _blame(self, request: Request, reason: str) -> EmserveError:
+    def _blame(self, request: Request, reason: _Ended) -> EmserveError:
         if self._closed:
             return HelperDied(_STOPPING)
+        if isinstance(reason, _Waited):
+            return StorageUnavailable(
+                f"A process that reads and renders images {reason} and hardly computed meanwhile: the "
+                "storage does not answer, or the machine is busy. Try again."
+            )
         if isinstance(request, Rendering):
             return HelperDied(
                 f"The process that renders results {reason}. Try again, or take another format."

@@ -5,7 +5,7 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -22,13 +22,17 @@ _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def open_store(url: str) -> ObjectStore:
-    """The store behind a file:// or s3:// URL; a local folder is made if it is not there."""
+def open_store(url: str, patience_seconds: float = 20) -> ObjectStore:
+    """The store behind a file:// or s3:// URL; a local folder is made if it is not there.
+
+    On S3, what fails or is not answered (30 seconds after it was asked) is tried again until
+    `patience_seconds` have passed.
+    """
     parts = urlparse(url)
     if parts.scheme == "file":
         # Folders that lost their last file go too, so that a deleted job leaves nothing.
         return LocalStore(Path(unquote(parts.path)), mkdir=True, automatic_cleanup=True)
-    return from_url(url)
+    return from_url(url, retry_config={"retry_timeout": timedelta(seconds=patience_seconds)})
 
 
 def job_prefix(job_id: str) -> str:

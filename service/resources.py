@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 RECONCILE_SECONDS = 1.0
 _ADMISSION_THREADS = 64
 _RENDERING_THREADS = 64
+_READING_THREADS = 64
+_KEEPERS = 2
 
 Result = TypeVar("Result")
 
@@ -47,19 +49,22 @@ class Resources:
     intake: Intake
     imaging: ImagingPool
     admission_threads: Executor
-    """Where admissions wait for a free image process, so that nothing else waits behind them."""
+    """Where admissions wait for a free image process, so that nothing else waits behind them; what a refused
+    upload left is removed there too."""
     rendering_threads: Executor
     """Where renderings wait for one. They may wait long behind each other, and admissions never do."""
+    probe_thread: Executor
+    """Where health asks the storage, once at a time, however often it is asked itself."""
 
-    async def run_imaging(self, call: Callable[[], Result]) -> Result:
-        """Runs a blocking `call` that may have an image file read; its log lines know this request.
+    async def run_admission(self, call: Callable[[], Result]) -> Result:
+        """Runs a blocking `call` about an upload; its log lines know this request.
 
         It always comes to its end: who is cancelled meanwhile is so afterwards, and can remove what it wrote.
         """
         return await _run(self.admission_threads, call)
 
     async def run_rendering(self, call: Callable[[], Result]) -> Result:
-        """As `run_imaging`, for a `call` that may have a result rendered."""
+        """As `run_admission`, for a `call` that may have a result rendered."""
         return await _run(self.rendering_threads, call)
 
     @property
@@ -93,14 +98,20 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     )
     admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
     renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
+    probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
+    # Its own number of threads, a few more than cores, is soon up where a storage takes long to answer.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
+    keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keeper")
     sweeper = Sweeper(book, settings)
     keepers = (
-        asyncio.create_task(_repeat("reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
-        asyncio.create_task(_repeat("sweeper", sweeper.run_once, settings.sweep_seconds)),
+        asyncio.create_task(_repeat(keeping, "reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
+        asyncio.create_task(_repeat(keeping, "sweeper", sweeper.run_once, settings.sweep_seconds)),
     )
     try:
         intake = Intake(settings, store, book.tickets)
-        yield Resources(settings, store, redis, book, Fleet(redis), intake, imaging, admissions, renderings)
+        yield Resources(
+            settings, store, redis, book, Fleet(redis), intake, imaging, admissions, renderings, probes
+        )
     finally:
         sweeper.stop()
         for keeper in keepers:
@@ -108,15 +119,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(imaging.close)
-        for threads in (admissions, renderings):
+        for threads in (admissions, renderings, probes, keeping):
             threads.shutdown(wait=False, cancel_futures=True)
         redis.close()
 
 
-async def _repeat(name: str, run_once: Callable[[], object], pause_seconds: float) -> None:
+async def _repeat(threads: Executor, name: str, run_once: Callable[[], object], pause_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
     while True:
         try:
-            await asyncio.to_thread(run_once)
+            await loop.run_in_executor(threads, run_once)
         except EmserveError as error:
             log.warning("%s waits", name, extra={"reason": str(error)})
         except Exception:

@@ -7,6 +7,7 @@ import time
 from multiprocessing.connection import Connection
 
 from emserve.book import JobBook
+from emserve.errors import StorageUnavailable
 from emserve.lineage import die_with_parent
 from emserve.logs import about, configure
 from emserve.scratch import sweep
@@ -14,11 +15,12 @@ from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
-from workers.messages import Advanced, Assignment, Begun, Ended, Ready, receive, send
+from workers.messages import Advanced, Assignment, Begun, Ended, Interrupted, Ready, receive, send
 from workers.tasks import segment
 
 log = logging.getLogger(__name__)
 
+_STORAGE_PATIENCE_SECONDS = 180.0  # to wait costs a job less than to begin again
 _STEP_SECONDS = 1.0  # steps of a volume may be short; the supervisor need not hear of each
 
 
@@ -39,7 +41,6 @@ def main() -> None:
             if isinstance(assignment, Assignment):
                 send(connection, Begun(job_id=assignment.job_id))
                 _work(bench, assignment, connection)
-                send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))
     except (EOFError, OSError):
         log.info("the supervisor is gone; ending")
     finally:
@@ -60,12 +61,19 @@ def _work(bench: Bench, assignment: Assignment, connection: "Connection[bytes, b
                 sys.exit()
 
     with about(**assignment.traces):
-        segment(bench, assignment, on_step)
+        try:
+            segment(bench, assignment, on_step)
+        except StorageUnavailable as error:
+            log.warning("the storage went away", extra={"reason": str(error)})
+            send(connection, Interrupted(job_id=assignment.job_id))
+        else:
+            send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))
 
 
 def open_bench(settings: Settings, device: str) -> Bench:
     """Everything that a job needs, models of the warm list included."""
-    book = JobBook(open_store(settings.storage_url), connect(settings.redis_url))
+    store = open_store(settings.storage_url, _STORAGE_PATIENCE_SECONDS)
+    book = JobBook(store, connect(settings.redis_url))
     bench = Bench.open(settings, book, device)
     bench.warm_up()
     return bench

@@ -46,6 +46,13 @@ class Ended(_Message):
     residents: list[Resident]
 
 
+class Interrupted(_Message):
+    """Child to supervisor: the storage went away in the middle; the job has no end, and may begin again."""
+
+    kind: Literal["interrupted"] = "interrupted"
+    job_id: str
+
+
 class Advanced(_Message):
     """Child to supervisor: a step of a long job is over; its time-out begins anew."""
 
@@ -53,16 +60,16 @@ class Advanced(_Message):
     job_id: str
 
 
-Message = Annotated[Assignment | Ready | Begun | Ended | Advanced, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Assignment | Ready | Begun | Ended | Advanced] = TypeAdapter(Message)
+FromChild = Ready | Begun | Advanced | Interrupted | Ended
+_ADAPTER: TypeAdapter[Assignment | FromChild] = TypeAdapter(
+    Annotated[Assignment | FromChild, Field(discriminator="kind")]
+)
 
 
-def send(
-    connection: "Connection[bytes, bytes]", message: Assignment | Ready | Begun | Ended | Advanced
-) -> None:
+def send(connection: "Connection[bytes, bytes]", message: Assignment | FromChild) -> None:
     connection.send_bytes(message.model_dump_json().encode())
 
 
-def receive(connection: "Connection[bytes, bytes]") -> Assignment | Ready | Begun | Ended | Advanced:
+def receive(connection: "Connection[bytes, bytes]") -> Assignment | FromChild:
     """Blocks for the next message. Raises EOFError when the other side is gone."""
     return _ADAPTER.validate_json(connection.recv_bytes())

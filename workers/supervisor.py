@@ -40,7 +40,8 @@ from emserve.logs import about
 from emserve.settings import Settings
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
-from workers.messages import Advanced, Assignment, Begun
+from workers.cancel_watch import CancelWatch
+from workers.messages import Advanced, Assignment, Begun, Interrupted
 from workers.warm_child import WarmChild
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Outcome(StrEnum):
 
     ENDED = "ended"  # the child wrote the job's end
     DIED = "died"  # the child is gone
+    INTERRUPTED = "interrupted"  # the storage went away
     NOT_BEGUN = "not begun"  # the child was gone before it had the job
     CANCELLED = "cancelled"  # the owner wants it to stop
     TIMED_OUT = "timed out"
@@ -241,13 +243,14 @@ class Supervisor(Worker):
                 job_id=ticket.id, execution_id=execution.id, attempt=attempt.number, traces=record.traces
             )
         )
-        outcome = self._watch(ticket, execution)
+        with CancelWatch(self._book, ticket.id, POLL_SECONDS) as cancel:
+            outcome = self._watch(ticket, execution, cancel)
         log.info("attempt over", extra={"attempt": attempt.number, "outcome": outcome.value})
         self._book.tally.add(Event.ATTEMPT, outcome.value)
         if outcome in (Outcome.DIED, Outcome.NOT_BEGUN):
             extra = {"reason": self._child.describe_end(), "attempt": attempt.number}
             log.error("the child died", extra=extra)
-        if outcome is not Outcome.ENDED:
+        if outcome not in (Outcome.ENDED, Outcome.INTERRUPTED):
             self._child.kill()
         # The lease goes first: what follows may queue the job again, under the same ticket id.
         self._release(ticket, execution)
@@ -270,7 +273,7 @@ class Supervisor(Worker):
             return None
         return record
 
-    def _watch(self, ticket: Ticket, execution: Execution) -> Outcome:
+    def _watch(self, ticket: Ticket, execution: Execution, cancel: CancelWatch) -> Outcome:
         """Waits for the child, renews the lease, looks for reasons to stop."""
         deadline = time.monotonic() + self._limits.seconds
         renew_at = 0.0
@@ -281,23 +284,20 @@ class Supervisor(Worker):
                 deadline = time.monotonic() + self._limits.seconds
                 begun = True
             elif message is not None:
-                return Outcome.ENDED
+                return Outcome.INTERRUPTED if isinstance(message, Interrupted) else Outcome.ENDED
             if not self._child.is_alive:
                 return Outcome.DIED if begun else Outcome.NOT_BEGUN
             now = time.monotonic()
             if now >= renew_at:
                 self._renew(ticket, execution)
                 renew_at = now + RENEW_SECONDS
-            reason = self._reason_to_stop(ticket.id, now, deadline)
+            reason = self._reason_to_stop(cancel, now, deadline)
             if reason is not None:
                 return reason
 
-    def _reason_to_stop(self, job_id: str, now: float, deadline: float) -> Outcome | None:
-        try:
-            if self._book.wants_cancel(job_id):
-                return Outcome.CANCELLED
-        except StorageUnavailable:
-            log.warning("the storage is away; working on")
+    def _reason_to_stop(self, cancel: CancelWatch, now: float, deadline: float) -> Outcome | None:
+        if cancel.is_wanted:
+            return Outcome.CANCELLED
         if now > deadline:
             return Outcome.TIMED_OUT
         if self._child.resident_bytes() > self._limits.memory_bytes:
@@ -311,7 +311,7 @@ class Supervisor(Worker):
         book, number = self._book, attempt.number
         if outcome is Outcome.ENDED:
             return
-        if outcome is Outcome.DIED:
+        if outcome in (Outcome.DIED, Outcome.INTERRUPTED):
             book.lost(job_id, attempt.execution_id)
         elif outcome in (Outcome.STOPPING, Outcome.NOT_BEGUN):
             book.give_back(job_id, attempt.execution_id)

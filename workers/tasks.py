@@ -25,7 +25,7 @@ from workers.volume_task import segment_volume
 
 log = logging.getLogger(__name__)
 
-_ROOM_SECONDS = 1.0
+_WAIT_SECONDS = 1.0
 
 
 class InternalError(EmserveError):
@@ -37,8 +37,8 @@ class InternalError(EmserveError):
 def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -> None:
     """Runs one attempt and writes the job's end, whichever it is; `on_step` hears of each step of a volume.
 
-    On a full disk it waits for room. Raises StorageUnavailable and whatever else keeps the end from being
-    written.
+    The end waits for a full disk's room, and for a storage that is away. Raises StorageUnavailable where the
+    storage went away earlier; the job has no end then.
     """
     started_at = datetime.now(UTC)
     try:
@@ -52,6 +52,8 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
             card = bench.pinned(record.model)
             attempt = Attempt(bench, assignment, record, progress, scratch, started_at, card, on_step)
             end = _run(attempt, workspace)
+    except StorageUnavailable:  # no fault of the job, which may succeed once the storage is back
+        raise
     except EmserveError as error:
         # What is wrong with somebody's image is theirs to read, with the names in it.
         reason = {} if error.kind is ErrorKind.USER else {"reason": str(error)}
@@ -67,14 +69,14 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
 
 
 def _finish(bench: Bench, job_id: str, end: JobEnd) -> JobEnd:
-    """Writes the end as soon as there is room for it; the supervisor's limits hold meanwhile. Returns the one
+    """Writes the end as soon as the storage takes it; the supervisor's limits hold meanwhile. Returns the one
     that stands: another attempt, or somebody who cancelled the job, may have been first."""
     while True:
         try:
             return bench.book.finish(job_id, end)
-        except StorageFull:
-            log.warning("no room for the job's end; it waits")
-            time.sleep(_ROOM_SECONDS)
+        except (StorageFull, StorageUnavailable) as error:
+            log.warning("the storage does not take the job's end, which waits", extra={"reason": str(error)})
+            time.sleep(_WAIT_SECONDS)
 
 
 def _run(attempt: Attempt, workspace: Workspace) -> JobEnd:

@@ -10,7 +10,7 @@ import psutil
 
 from emserve.errors import EmserveError
 from emserve.resident import Resident
-from workers.messages import Advanced, Assignment, Begun, Ended, Ready, receive, send
+from workers.messages import Assignment, Ended, FromChild, Ready, receive, send
 
 START_SECONDS = 180.0
 
@@ -77,7 +77,7 @@ class WarmChild:
                 self._connection.close()
                 self._connection = None
 
-    def poll(self, timeout: float) -> Ready | Begun | Ended | Advanced | None:
+    def poll(self, timeout: float) -> FromChild | None:
         """The child's next message, or None after `timeout` seconds or at its death."""
         if self._connection is None or not wait([self._connection], timeout):
             return None

@@ -6,13 +6,14 @@ from typing import Literal
 
 import obstore
 from fastapi import APIRouter, Request, Response
+from obstore.store import ObjectStore
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from redis.exceptions import ResponseError
 from starlette.responses import RedirectResponse
 
 from emserve import storage
-from emserve.errors import BrokerUnavailable, EmserveError, FieldError
+from emserve.errors import BrokerUnavailable, EmserveError, FieldError, StorageUnavailable
 from emserve.fleet import WorkerEntry
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
@@ -22,6 +23,7 @@ router = APIRouter(tags=["health"])
 
 _BROKER_PROBE = "emserve:probe"
 _PROBE_SECONDS = 10
+_STORAGE_SECONDS = 5.0  # a storage that needs longer than this for a few bytes is of no use
 
 
 class NotReady(EmserveError):
@@ -106,7 +108,18 @@ def _check_room(resources: Resources) -> None:
 
 
 def _write_and_read(resources: Resources) -> None:
+    probe = resources.probe_thread.submit(_probe, resources.store)
+    try:
+        probe.result(_STORAGE_SECONDS)
+    except TimeoutError as error:
+        probe.cancel()  # one that waits behind another asks nothing more
+        raise StorageUnavailable(
+            f"The storage has not answered for {_STORAGE_SECONDS:g} seconds. Jobs already accepted are safe."
+        ) from error
+
+
+def _probe(store: ObjectStore) -> None:
     key = f"{storage.PROBES}/{secrets.token_hex(8)}"
     with storage.storage_errors():
-        obstore.put(resources.store, key, b"ready?")
-        obstore.delete(resources.store, key)
+        obstore.put(store, key, b"ready?")
+        obstore.delete(store, key)

@@ -95,9 +95,9 @@ async def create_job(
     try:
         key = storage.input_key(job_id)
         received = await receive(request, resources.store, key, resources.settings, resources.intake)
-        job = await resources.run_imaging(lambda: admit(resources, job_id, received))
+        job = await resources.run_admission(lambda: admit(resources, job_id, received))
     except BaseException:  # a client that went away included: an upload without a job leaves nothing
-        storage.remove_all(resources.store, storage.job_prefix(job_id))
+        await resources.run_admission(lambda: storage.remove_all(resources.store, storage.job_prefix(job_id)))
         raise
     response.headers["Location"] = job_path(job_id)
     with contextlib.suppress(EmserveError):  # whatever happens to it now, it was accepted

@@ -23,6 +23,7 @@ from emserve.errors import (
     HelperDied,
     ImageTooLarge,
     NotAcceptable,
+    StorageUnavailable,
     UnreadableImage,
     UnsuitableImage,
     UnsupportedMediaType,
@@ -181,13 +182,34 @@ def test_a_process_killed_in_mid_request_is_the_images_fault_and_replaced(
     assert pool.call(inspection(folder), timeout_s=30).shape == [3, 4]
 
 
+def _write_endless(path: Path) -> None:
+    """A PNG that is read for minutes."""
+    with path.open("wb") as file:
+        file.write(png_of(4, 4, b"")[:33])
+        file.truncate(1 << 30)  # zeros, which read as ninety million empty chunks
+
+
 def test_what_takes_too_long_is_killed(small_pool: Callable[..., ImagingPool], folder: Path) -> None:
     pool = small_pool()
     tifffile.imwrite(folder / "input", GREY)
     pool.call(inspection(folder), timeout_s=30)
     (pid,) = pool.process_ids
-    os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(UnreadableImage, match=r"0\.2 s"):
+    _write_endless(folder / "endless")
+    with pytest.raises(UnreadableImage, match=r"1 s\b"):
+        pool.call(inspection(folder, "endless"), timeout_s=1)
+    assert gone(pid)
+    assert pool.call(inspection(folder), timeout_s=30).shape == [3, 4]
+
+
+def test_a_process_that_waits_for_the_storage_is_not_the_users_fault(
+    small_pool: Callable[..., ImagingPool], folder: Path
+) -> None:
+    pool = small_pool()
+    tifffile.imwrite(folder / "input", GREY)
+    pool.call(inspection(folder), timeout_s=30)
+    (pid,) = pool.process_ids
+    os.kill(pid, signal.SIGSTOP)  # it computes as little as one that waits
+    with pytest.raises(StorageUnavailable, match=r"0\.2 s and hardly computed"):
         pool.call(inspection(folder), timeout_s=0.2)
     assert gone(pid)
     assert pool.call(inspection(folder), timeout_s=30).shape == [3, 4]
@@ -200,6 +222,7 @@ def test_a_rendering_that_dies_is_not_the_users_fault(
     tifffile.imwrite(folder / "input", GREY)
     pool.call(inspection(folder), timeout_s=30)
     os.kill(pool.process_ids[0], signal.SIGSTOP)
+    killer = threading.Timer(0.2, os.kill, (pool.process_ids[0], signal.SIGKILL))
     request = Render(
         storage_url=folder.as_uri(),
         job_id="j",
@@ -208,15 +231,15 @@ def test_a_rendering_that_dies_is_not_the_users_fault(
         source=ImageSource(),
         scratch_dir=folder / "scratch",
     )
-    with pytest.raises(HelperDied):
-        pool.call(request, timeout_s=0.2)
+    killer.start()
+    with pytest.raises(HelperDied, match="SIGKILL"):
+        pool.call(request, timeout_s=30)
+    killer.join()
 
 
 def test_computing_is_limited_for_each_request(small_pool: Callable[..., ImagingPool], folder: Path) -> None:
     pool = small_pool(cpu_seconds=1)
-    with (folder / "endless").open("wb") as file:
-        file.write(png_of(4, 4, b"")[:33])
-        file.truncate(1 << 30)  # zeros, which read as ninety million empty chunks
+    _write_endless(folder / "endless")
     with pytest.raises(UnreadableImage, match="1 s of computing"):
         pool.call(inspection(folder, "endless"), timeout_s=30)
     tifffile.imwrite(folder / "input", GREY)
