@@ -49,6 +49,11 @@ class EmserveError(Exception):
         super().__init__(detail)
         self.errors = tuple(errors)
 
+    @property
+    def for_operators(self) -> str:
+        """What it says, and what only those who run the service should read."""
+        return str(self)
+
 
 class UserError(EmserveError):
     """Base of what the caller can mend."""
@@ -284,6 +289,14 @@ class StorageUnavailable(EmserveError):
     slug = "storage-unavailable"
     title = "The storage cannot be reached"
     status = 503
+
+    def __init__(self, detail: str, *, cause: str = "") -> None:
+        super().__init__(detail)
+        self._cause = cause
+
+    @property
+    def for_operators(self) -> str:
+        return f"{self} {self._cause}".strip()
 
 
 class RecordUnreadable(EmserveError):

@@ -20,6 +20,12 @@ TOMBSTONES = "tombstones"
 PROBES = "probes"
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_DETAILS = (
+    re.compile(r"<Code>(.*?)</Code>"),
+    re.compile(r"<Message>(.*?)</Message>"),
+    re.compile(r'ConnectError\(\s*"(.*?)"'),
+    re.compile(r"\b(TimedOut)\b"),
+)
 
 
 def open_store(url: str, patience_seconds: float = 20) -> ObjectStore:
@@ -114,7 +120,17 @@ def storage_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if is_full(error):
             raise StorageFull("what this request stores") from error
-        raise StorageUnavailable(f"The storage cannot be reached: {type(error).__name__}.") from error
+        raise StorageUnavailable(
+            "The storage cannot be reached; the server's log says why. Try again.", cause=_in_short(error)
+        ) from error
+
+
+def _in_short(error: BaseException) -> str:
+    """One line of an error of the store, which has pages: what was asked, and what came of it."""
+    text = str(error)
+    asked = text.partition("\n")[0].partition(": <?xml")[0]  # how S3 answers
+    details = (found[1] for found in (detail.search(text) for detail in _DETAILS) if found)
+    return f"{asked} ({', '.join(dict.fromkeys(details)) or type(error).__name__})"
 
 
 def is_full(error: BaseException) -> bool:

@@ -146,4 +146,5 @@ def _faults_told(job_id: str) -> Iterator[None]:
     try:
         yield
     except (EmserveError, ValidationError) as error:
-        log.warning("cannot sweep", extra={"job_id": job_id, "reason": str(error)})
+        reason = error.for_operators if isinstance(error, EmserveError) else str(error)
+        log.warning("cannot sweep", extra={"job_id": job_id, "reason": reason})

@@ -67,9 +67,9 @@ def _on_emserve_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, EmserveError):
         raise error
     if error.is_routine:
-        log.debug("not ready", extra={"reason": str(error)})
+        log.debug("not ready", extra={"reason": error.for_operators})
     elif error.status in _FOR_NOW:  # a flood of requests must not become one of stacks
-        log.warning("request turned away", extra={"problem": error.slug, "reason": str(error)})
+        log.warning("request turned away", extra={"problem": error.slug, "reason": error.for_operators})
     elif error.kind is ErrorKind.SYSTEM:
         log.error("request failed", exc_info=error)
     problem = Problem.of(error, instance=request.url.path, request_id=request_id(request))

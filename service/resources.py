@@ -130,7 +130,7 @@ async def _repeat(threads: Executor, name: str, run_once: Callable[[], object], 
         try:
             await loop.run_in_executor(threads, run_once)
         except EmserveError as error:
-            log.warning("%s waits", name, extra={"reason": str(error)})
+            log.warning("%s waits", name, extra={"reason": error.for_operators})
         except Exception:
             log.exception("%s failed; it goes on", name)
         await asyncio.sleep(pause_seconds)

@@ -48,7 +48,7 @@ class CancelWatch:
                     self._wanted.set()
                     return
             except EmserveError as error:
-                log.warning("cannot look for a cancel; working on", extra={"reason": str(error)})
+                log.warning("cannot look for a cancel; working on", extra={"reason": error.for_operators})
             except Exception:
                 log.exception("cannot look for a cancel; working on")
             self._over.wait(self._pause_seconds)

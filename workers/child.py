@@ -64,7 +64,7 @@ def _work(bench: Bench, assignment: Assignment, connection: "Connection[bytes, b
         try:
             segment(bench, assignment, on_step)
         except StorageUnavailable as error:
-            log.warning("the storage went away", extra={"reason": str(error)})
+            log.warning("the storage went away", extra={"reason": error.for_operators})
             send(connection, Interrupted(job_id=assignment.job_id))
         else:
             send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))

@@ -24,7 +24,7 @@ class StoredLedger:
         try:
             return storage.read(self.store, self._key(key))
         except StorageUnavailable as error:
-            log.warning("cannot read what is finished of a volume", extra={"reason": str(error)})
+            log.warning("cannot read what is finished of a volume", extra={"reason": error.for_operators})
             return None
 
     def save(self, key: str, entry: bytes) -> None:
@@ -32,7 +32,7 @@ class StoredLedger:
             with storage.storage_errors():
                 obstore.put(self.store, self._key(key), entry)
         except StorageUnavailable as error:
-            log.warning("cannot note what is finished of a volume", extra={"reason": str(error)})
+            log.warning("cannot note what is finished of a volume", extra={"reason": error.for_operators})
 
     def _key(self, key: str) -> str:
         return f"{storage.ledger_prefix(self.job_id)}/{key}"

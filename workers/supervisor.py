@@ -25,6 +25,7 @@ from rq.worker.base import WorkerStatus
 from emserve.book import JobBook
 from emserve.errors import (
     BrokerUnavailable,
+    EmserveError,
     JobDeleted,
     JobNotFound,
     JobTimedOut,
@@ -202,7 +203,8 @@ class Supervisor(Worker):
                 self._lease_and_attempt(job)
             except (RedisError, BrokerUnavailable, StorageFull, StorageUnavailable) as error:
                 # A lease that could not be given up runs out, and the reconciler queues the job again.
-                log.warning("broker or storage went between two steps", extra={"reason": str(error)})
+                reason = error.for_operators if isinstance(error, EmserveError) else str(error)
+                log.warning("broker or storage went between two steps", extra={"reason": reason})
             finally:
                 self._job_id = None
             self.set_state(WorkerStatus.IDLE)
@@ -234,7 +236,7 @@ class Supervisor(Worker):
             self._release(ticket, execution)
             return
         except (StorageFull, StorageUnavailable) as error:
-            log.warning("the storage takes nothing; the job waits", extra={"reason": str(error)})
+            log.warning("the storage takes nothing; the job waits", extra={"reason": error.for_operators})
             self._release(ticket, execution)  # the reconciler queues it again
             return
         log.info("attempt starts", extra={"attempt": attempt.number, "execution_id": execution.id})

@@ -56,7 +56,7 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
         raise
     except EmserveError as error:
         # What is wrong with somebody's image is theirs to read, with the names in it.
-        reason = {} if error.kind is ErrorKind.USER else {"reason": str(error)}
+        reason = {} if error.kind is ErrorKind.USER else {"reason": error.for_operators}
         log.warning("job failed", extra={"problem": error.slug, **reason})
         end = bench.book.failed_end(error, assignment.attempt, started_at)
         with suppress(StorageUnavailable):  # on a full disk the end needs the room
@@ -75,7 +75,9 @@ def _finish(bench: Bench, job_id: str, end: JobEnd) -> JobEnd:
         try:
             return bench.book.finish(job_id, end)
         except (StorageFull, StorageUnavailable) as error:
-            log.warning("the storage does not take the job's end, which waits", extra={"reason": str(error)})
+            log.warning(
+                "the storage does not take the job's end, which waits", extra={"reason": error.for_operators}
+            )
             time.sleep(_WAIT_SECONDS)
 
 

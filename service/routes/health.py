@@ -86,7 +86,7 @@ def _fault_of(check: Callable[[Resources], None], resources: Resources) -> str |
     try:
         check(resources)
     except EmserveError as error:
-        return str(error)
+        return error.for_operators
     return None
 
 

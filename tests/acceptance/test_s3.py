@@ -8,6 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
+from emserve.errors import StorageUnavailable
+from emserve.storage import create, open_store
 from tests.acceptance.exchange import accepted, ended, labels_of, level, post, refused, run, zarr_of
 from tests.bucket import Bucket, running_bucket
 from tests.pictures import large_image, phantom, tiff
@@ -69,6 +71,22 @@ def test_what_is_refused_leaves_nothing(s3_http: httpx.Client, bucket: Bucket, c
     refused(post(s3_http, b"no image"), 415, "unsupported-media-type")
     refused(post(s3_http, cell, params={"min_size": -1}), 422, "invalid-request")
     assert bucket.keys("jobs") == before
+
+
+def test_operators_are_told_why_a_bucket_cannot_be_used(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket.settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StorageUnavailable) as missing:
+        create(open_store("s3://nowhere/x"), "key", b"")
+    assert "nowhere" not in str(missing.value)
+    assert "(NoSuchBucket, The specified bucket does not exist)" in missing.value.for_operators
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    with pytest.raises(StorageUnavailable) as closed:
+        create(open_store("s3://lab/x", patience_seconds=0.1), "key", b"")
+    assert "http://127.0.0.1:1/lab/x/key" in closed.value.for_operators
+    assert "(tcp connect error)" in closed.value.for_operators
 
 
 def test_a_storage_that_hangs_holds_up_nobody_for_long_and_costs_no_job(
