@@ -7,7 +7,9 @@ from benchmarks.surroundings import AS_IN_SERVICE
 os.environ.update(AS_IN_SERVICE)
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
@@ -21,9 +23,13 @@ _FOLDER = Path(__file__).parent / "results"
 _WIDTH = 120  # characters, of a file or a pipe
 
 
-def main() -> None:
-    """Measures the default plan, or with BENCH_FULL=1 the full one, which takes much longer."""
-    plan = FULL if os.environ.get("BENCH_FULL") == "1" else Plan()
+def main(
+    full: Annotated[
+        bool, typer.Option(envvar="BENCH_FULL", help="Measure more, which takes much longer")
+    ] = False,
+) -> None:
+    """Measure emserve beside its peer; tables are shown, and written with plots to benchmarks/results."""
+    plan = FULL if full else Plan()
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
@@ -60,4 +66,4 @@ def drawn(table: Table) -> RichTable:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
