@@ -63,7 +63,7 @@ class Attempts:
         note = storage.attempt_key(job_id, execution_id)
         # What is not there any more, somebody else has removed: with the whole job, or with its end.
         with storage.storage_errors(), contextlib.suppress(NotFoundError, FileNotFoundError):
-            for batch in obstore.list(self._store, prefix + "/"):
+            for batch in obstore.list(self._store, prefix + "/", chunk_size=storage.PAGE):
                 paths = [each["path"] for each in batch if each["path"] != note]
                 if paths:
                     obstore.delete(self._store, paths)

@@ -2,9 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import obstore
+from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
 from pydantic import BaseModel, ValidationError
 from redis import Redis
@@ -41,6 +44,8 @@ from emserve.tally import Event, Tally
 from emserve.tickets import TicketQueue
 
 Stored = TypeVar("Stored", bound=BaseModel)
+
+_READ_AT_A_TIME = 8
 
 _LIVE_UNKNOWN = JobWarning(
     code="live-state-unavailable", detail="The job queue cannot be reached; status and progress may be stale."
@@ -174,15 +179,18 @@ class JobBook:
     def page(self, chosen: Filter, before: str | None, size: int) -> JobPage:
         """Jobs that pass the filter, newest first; the token is the last id when more may follow."""
         ids = self.live.ids(chosen, before, size + 1)
-        jobs = []
-        for job_id in ids[:size]:
-            try:
-                jobs.append(self.read(job_id))
-            except JobDeleted:  # since it was listed, or while the broker was away
-                self.live.forget(job_id)
-            except (JobNotFound, RecordUnreadable):  # the storage does not know it, or nobody can read it
-                continue
+        with ThreadPoolExecutor(_READ_AT_A_TIME) as threads:  # the storage may be far away
+            jobs = [job for job in threads.map(self._listed, ids[:size]) if job is not None]
         return JobPage(jobs=jobs, next_page_token=ids[size - 1] if len(ids) > size else None)
+
+    def _listed(self, job_id: str) -> Job | None:
+        try:
+            return self.read(job_id)
+        except JobDeleted:  # since it was listed, or while the broker was away
+            self.live.forget(job_id)
+        except (JobNotFound, RecordUnreadable):  # the storage does not know it, or nobody can read it
+            pass
+        return None
 
     def list_again(self, job_id: str) -> None:
         """Lists a stored job that the broker does not know. Raises JobNotFound and RecordUnreadable."""
@@ -237,6 +245,10 @@ class JobBook:
             self.record(job_id)
         self._bury(job_id)
 
+    def withdraw(self, job_id: str) -> None:
+        """Makes sure that a refused upload is no job, whatever the storage took of it."""
+        self._bury(job_id)
+
     def _bury(self, job_id: str) -> None:
         tombstone = Tombstone(id=job_id, deleted_at=datetime.now(UTC)).model_dump_json().encode()
         try:
@@ -286,6 +298,16 @@ class JobBook:
             state = LiveState(status=JobStatus.RUNNING, attempt=attempt.number, started_at=attempt.started_at)
             self.report(job_id, state)
         return attempt
+
+    def can_be_worked_on(self, job_id: str) -> bool:
+        """Whether the storage gives a job's input and takes what is written. Raises StorageUnavailable."""
+        storage.probe(self.store)
+        with (
+            storage.storage_errors(),
+            contextlib.suppress(NotFoundError, FileNotFoundError),
+        ):  # it was deleted
+            obstore.get_range(self.store, storage.input_key(job_id), start=0, length=1)
+        return True
 
     def report(self, job_id: str, state: LiveState) -> None:
         """Shows live state; a broker that is away costs the display, never the job."""

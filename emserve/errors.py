@@ -44,6 +44,8 @@ class EmserveError(Exception):
     given: int | None = None
     limit: int | None = None
     """What was given and what is allowed, of errors about a limit that counts something."""
+    cause: str = ""
+    """What only those who run the service should read."""
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -51,8 +53,8 @@ class EmserveError(Exception):
 
     @property
     def for_operators(self) -> str:
-        """What it says, and what only those who run the service should read."""
-        return str(self)
+        """What it says, and its cause."""
+        return f"{self} {self.cause}".strip()
 
 
 class UserError(EmserveError):
@@ -292,11 +294,7 @@ class StorageUnavailable(EmserveError):
 
     def __init__(self, detail: str, *, cause: str = "") -> None:
         super().__init__(detail)
-        self._cause = cause
-
-    @property
-    def for_operators(self) -> str:
-        return f"{self} {self._cause}".strip()
+        self.cause = cause
 
 
 class RecordUnreadable(EmserveError):

@@ -213,11 +213,18 @@ class Refused(Frozen):
     errors: list[Pointed]
     given: int | None = None
     limit: int | None = None
+    cause: str = ""
 
     @classmethod
     def of(cls, error: EmserveError) -> Self:
-        errors = [Pointed(pointer=each.pointer, detail=each.detail) for each in error.errors]
-        return cls(slug=error.slug, detail=str(error), errors=errors, given=error.given, limit=error.limit)
+        return cls(
+            slug=error.slug,
+            detail=str(error),
+            errors=[Pointed(pointer=each.pointer, detail=each.detail) for each in error.errors],
+            given=error.given,
+            limit=error.limit,
+            cause=error.cause,
+        )
 
     def error(self) -> EmserveError:
         """The error that was raised there."""
@@ -227,7 +234,7 @@ class Refused(Frozen):
         EmserveError.__init__(
             error, self.detail, errors=[FieldError(each.pointer, each.detail) for each in self.errors]
         )
-        error.given, error.limit = self.given, self.limit
+        error.given, error.limit, error.cause = self.given, self.limit, self.cause
         return error
 
 

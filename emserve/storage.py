@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import obstore
@@ -15,11 +17,19 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from emserve.errors import StorageFull, StorageUnavailable
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 JOBS = "jobs"
 TOMBSTONES = "tombstones"
 PROBES = "probes"
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_PAUSE = timedelta(seconds=5)
+_AWAY = "The storage cannot be reached; the server's log says why. Try again."
+_NO_BUCKET = "<Code>NoSuchBucket</Code>"
+_MOST_PARTS = 9000
+PAGE = 1000  # objects that S3 lists, and deletes, at a time
 _DETAILS = (
     re.compile(r"<Code>(.*?)</Code>"),
     re.compile(r"<Message>(.*?)</Message>"),
@@ -38,7 +48,13 @@ def open_store(url: str, patience_seconds: float = 20) -> ObjectStore:
     if parts.scheme == "file":
         # Folders that lost their last file go too, so that a deleted job leaves nothing.
         return LocalStore(Path(unquote(parts.path)), mkdir=True, automatic_cleanup=True)
-    return from_url(url, retry_config={"retry_timeout": timedelta(seconds=patience_seconds)})
+    # The time bounds the tries, not their number: ten of them, the default, are over within seconds.
+    retries: RetryConfig = {
+        "retry_timeout": timedelta(seconds=patience_seconds),
+        "max_retries": 1000,
+        "backoff": {"max_backoff": _LONGEST_PAUSE},
+    }
+    return from_url(url, retry_config=retries)
 
 
 def job_prefix(job_id: str) -> str:
@@ -120,9 +136,7 @@ def storage_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if is_full(error):
             raise StorageFull("what this request stores") from error
-        raise StorageUnavailable(
-            "The storage cannot be reached; the server's log says why. Try again.", cause=_in_short(error)
-        ) from error
+        raise StorageUnavailable(_AWAY, cause=_in_short(error)) from error
 
 
 def _in_short(error: BaseException) -> str:
@@ -146,7 +160,9 @@ def read(store: ObjectStore, key: str) -> bytes | None:
     with storage_errors():
         try:
             return bytes(obstore.get(store, key).bytes())
-        except (NotFoundError, FileNotFoundError):
+        except (NotFoundError, FileNotFoundError) as error:
+            if _NO_BUCKET in str(error):  # which is not to say that there is no such object
+                raise StorageUnavailable(_AWAY, cause=_in_short(error)) from error
             return None
 
 
@@ -169,6 +185,19 @@ def create(store: ObjectStore, key: str, value: bytes) -> bool:
         return True
 
 
+def probe(store: ObjectStore) -> None:
+    """Writes and removes a few bytes. Raises StorageFull and StorageUnavailable."""
+    key = f"{PROBES}/{secrets.token_hex(8)}"
+    with storage_errors():
+        obstore.put(store, key, b"ready?")
+        obstore.delete(store, key)
+
+
+def part_bytes(size_bytes: int) -> int:
+    """Of the parts of an upload: S3 takes ten thousand at most, and none but the last below 5 MiB."""
+    return max(5 << 20, -(-size_bytes // _MOST_PARTS))
+
+
 def children(store: ObjectStore, prefix: str) -> list[str]:
     """Names of the folders right under `prefix`."""
     with storage_errors():
@@ -189,7 +218,7 @@ def remove_all(store: ObjectStore, prefix: str) -> None:
         if folder is not None:
             _remove_folder(folder)
             return
-        for batch in obstore.list(store, prefix + "/"):
+        for batch in obstore.list(store, prefix + "/", chunk_size=PAGE):
             paths = [each["path"] for each in batch]
             with contextlib.suppress(NotFoundError, FileNotFoundError):
                 obstore.delete(store, paths)
@@ -209,7 +238,7 @@ def _remove_folder(folder: Path) -> None:
 def changes(store: ObjectStore, prefix: str) -> Iterator[tuple[str, datetime]]:
     """Key and last change of each object under `prefix`."""
     with storage_errors():
-        for batch in obstore.list(store, prefix + "/"):
+        for batch in obstore.list(store, prefix + "/", chunk_size=PAGE):
             yield from ((each["path"], each["last_modified"]) for each in batch)
 
 

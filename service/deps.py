@@ -18,17 +18,18 @@ from service.stopping import Stopping
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
 
-def _resources(request: Request) -> Resources:
+# All are async: threads are for what waits for the storage, and may all be taken.
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.state.resources
     return resources
 
 
-def _stopping(request: Request) -> Stopping:
+async def _stopping(request: Request) -> Stopping:
     stopping: Stopping = request.state.stopping
     return stopping
 
 
-async def refuse_odd_queries(request: Request) -> None:  # async: no thread for every chunk of a Zarr
+async def refuse_odd_queries(request: Request) -> None:
     """A misspelt `?z=` would give a whole volume without a word, and of two tags one would not be looked at.
 
     Raises InvalidRequest.
@@ -52,7 +53,7 @@ async def refuse_odd_queries(request: Request) -> None:  # async: no thread for 
         )
 
 
-def _wait(
+async def _wait(
     request: Request,
     resources: Annotated[Resources, Depends(_resources)],
     wait: Annotated[
@@ -77,7 +78,7 @@ def _bound(what: str) -> Any:  # FastAPI's Query() is untyped
     return Query(ge=0, le=2**31, description=what)
 
 
-def _region(
+async def _region(
     z: Annotated[int | None, _bound("Of a volume, one slice, as an image.")] = None,
     z0: Annotated[int | None, _bound("Of a volume, the first slice.")] = None,
     z1: Annotated[int | None, _bound("Of a volume, the slice behind the last.")] = None,

@@ -20,6 +20,7 @@ from emserve.storage import storage_errors
 from service.fields import listed
 
 _CHUNK_BYTES = 1 << 20
+_PIECE_BYTES = 4 << 20
 _FOR_EVER = "private, max-age=31536000, immutable"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -79,19 +80,15 @@ async def object_answer(request: Request, store: ObjectStore, key: str, is_final
     `is_final` never changes."""
     with storage_errors():
         try:
-            result = await obstore.get_async(store, key)
+            meta = await obstore.head_async(store, key)
         except (NotFoundError, FileNotFoundError):
             return None
-    meta = result.meta
     tag = (meta["e_tag"] or str(meta["last_modified"].timestamp())).strip('"')
     media_type = "application/json" if key.endswith(".json") else "application/octet-stream"
     content = _Content(tag, meta["size"], media_type)
-
-    def read(start: int, end: int) -> AsyncIterator[bytes]:
-        is_whole = (start, end) == (0, content.size_bytes)
-        return _chunks(result) if is_whole else _read(store, key, start, end)
-
-    return _answer(request, read, content, {"Cache-Control": _FOR_EVER if is_final else "no-cache"})
+    return _answer(
+        request, from_store(store, key), content, {"Cache-Control": _FOR_EVER if is_final else "no-cache"}
+    )
 
 
 @dataclass(frozen=True)
@@ -125,15 +122,14 @@ def _answer(request: Request, read: Read, content: _Content, headers: dict[str, 
 
 
 async def _read(store: ObjectStore, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-    if start == end:
-        return
-    async for chunk in _chunks(await obstore.get_async(store, key, options={"range": (start, end)})):
-        yield chunk
-
-
-async def _chunks(result: "obstore.GetResult") -> AsyncIterator[bytes]:
-    async for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
-        yield bytes(chunk)
+    # Each piece is there before it is sent: the storage's patience with a request is no matter of how fast
+    # the client reads.
+    while start < end:
+        until = min(start + _PIECE_BYTES, end)
+        with storage_errors():
+            piece = await obstore.get_range_async(store, key, start=start, end=until)
+        yield bytes(piece)
+        start = until
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+import anyio.to_thread
 from obstore.store import ObjectStore
 from redis import Redis
 
@@ -25,14 +26,17 @@ from emserve.sweeper import Sweeper
 from emserve.tally import Event
 from emserve.tickets import connect
 from service.intake import Intake
+from service.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
 
 RECONCILE_SECONDS = 1.0
+WITHDRAW_SECONDS = 1.0
 _ADMISSION_THREADS = 64
 _RENDERING_THREADS = 64
 _READING_THREADS = 64
-_KEEPERS = 2
+_ROUTE_THREADS = 256
+_KEEPERS = 3
 
 Result = TypeVar("Result")
 
@@ -47,6 +51,7 @@ class Resources:
     book: JobBook
     fleet: Fleet
     intake: Intake
+    withdrawals: Withdrawals
     imaging: ImagingPool
     admission_threads: Executor
     """Where admissions wait for a free image process, so that nothing else waits behind them; what a refused
@@ -99,18 +104,30 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
     renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
     probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
-    # Its own number of threads, a few more than cores, is soon up where a storage takes long to answer.
+    # Their own numbers of threads are soon up where a storage takes long to answer.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
     keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keeper")
-    sweeper = Sweeper(book, settings)
+    sweeper, withdrawals = Sweeper(book, settings), Withdrawals(book)
     keepers = (
         asyncio.create_task(_repeat(keeping, "reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
         asyncio.create_task(_repeat(keeping, "sweeper", sweeper.run_once, settings.sweep_seconds)),
+        asyncio.create_task(_repeat(keeping, "withdrawals", withdrawals.run_once, WITHDRAW_SECONDS)),
     )
     try:
         intake = Intake(settings, store, book.tickets)
         yield Resources(
-            settings, store, redis, book, Fleet(redis), intake, imaging, admissions, renderings, probes
+            settings,
+            store,
+            redis,
+            book,
+            Fleet(redis),
+            intake,
+            withdrawals,
+            imaging,
+            admissions,
+            renderings,
+            probes,
         )
     finally:
         sweeper.stop()

@@ -20,6 +20,7 @@ from streaming_form_data.parser import (
 )
 from streaming_form_data.targets import BaseTarget
 
+from emserve import storage
 from emserve.errors import (
     EncodedBody,
     FieldError,
@@ -104,7 +105,12 @@ async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -
         )
     with storage_errors():
         await obstore.put_async(
-            store, key, _within(chunks, received, limit_bytes), max_concurrency=2, use_multipart=True
+            store,
+            key,
+            _within(chunks, received, limit_bytes),
+            max_concurrency=2,
+            use_multipart=True,
+            chunk_size=storage.part_bytes(_announced(request) or limit_bytes),
         )
     if received.size_bytes == 0:
         raise MissingImage(

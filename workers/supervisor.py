@@ -41,15 +41,16 @@ from emserve.logs import about
 from emserve.settings import Settings
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
-from workers.cancel_watch import CancelWatch
 from workers.messages import Advanced, Assignment, Begun, Interrupted
 from workers.warm_child import WarmChild
+from workers.watch import Watch
 
 log = logging.getLogger(__name__)
 
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
 _REFUSED_SECONDS = 1.0
+_STORAGE_SECONDS = 60.0
 _WORKER_TTL = 20  # seconds; RQ waits for a ticket 15 s less than this before it renews
 
 
@@ -245,8 +246,10 @@ class Supervisor(Worker):
                 job_id=ticket.id, execution_id=execution.id, attempt=attempt.number, traces=record.traces
             )
         )
-        with CancelWatch(self._book, ticket.id, POLL_SECONDS) as cancel:
+        with Watch("cancel", lambda: self._book.wants_cancel(ticket.id), POLL_SECONDS) as cancel:
             outcome = self._watch(ticket, execution, cancel)
+            if outcome is Outcome.INTERRUPTED:
+                self._wait_for_storage(ticket, execution, cancel)
         log.info("attempt over", extra={"attempt": attempt.number, "outcome": outcome.value})
         self._book.tally.add(Event.ATTEMPT, outcome.value)
         if outcome in (Outcome.DIED, Outcome.NOT_BEGUN):
@@ -275,7 +278,7 @@ class Supervisor(Worker):
             return None
         return record
 
-    def _watch(self, ticket: Ticket, execution: Execution, cancel: CancelWatch) -> Outcome:
+    def _watch(self, ticket: Ticket, execution: Execution, cancel: Watch) -> Outcome:
         """Waits for the child, renews the lease, looks for reasons to stop."""
         deadline = time.monotonic() + self._limits.seconds
         renew_at = 0.0
@@ -297,8 +300,19 @@ class Supervisor(Worker):
             if reason is not None:
                 return reason
 
-    def _reason_to_stop(self, cancel: CancelWatch, now: float, deadline: float) -> Outcome | None:
-        if cancel.is_wanted:
+    def _wait_for_storage(self, ticket: Ticket, execution: Execution, cancel: Watch) -> None:
+        """Keeps a job that lost the storage until it could go on, but not for ever: what alone is away may be
+        its input, and others wait for this worker."""
+        until = time.monotonic() + _STORAGE_SECONDS
+        with Watch("storage", lambda: self._book.can_be_worked_on(ticket.id), POLL_SECONDS) as storage:
+            while time.monotonic() < until and self._stop_at is None:
+                if storage.is_yes or cancel.is_yes:
+                    return
+                self._renew(ticket, execution)
+                time.sleep(POLL_SECONDS)
+
+    def _reason_to_stop(self, cancel: Watch, now: float, deadline: float) -> Outcome | None:
+        if cancel.is_yes:
             return Outcome.CANCELLED
         if now > deadline:
             return Outcome.TIMED_OUT

@@ -1,12 +1,9 @@
 """Health: is the process alive, are its parts there, what do they do."""
 
-import secrets
 from collections.abc import Callable
 from typing import Literal
 
-import obstore
 from fastapi import APIRouter, Request, Response
-from obstore.store import ObjectStore
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from redis.exceptions import ResponseError
@@ -108,7 +105,7 @@ def _check_room(resources: Resources) -> None:
 
 
 def _write_and_read(resources: Resources) -> None:
-    probe = resources.probe_thread.submit(_probe, resources.store)
+    probe = resources.probe_thread.submit(storage.probe, resources.store)
     try:
         probe.result(_STORAGE_SECONDS)
     except TimeoutError as error:
@@ -116,10 +113,3 @@ def _write_and_read(resources: Resources) -> None:
         raise StorageUnavailable(
             f"The storage has not answered for {_STORAGE_SECONDS:g} seconds. Jobs already accepted are safe."
         ) from error
-
-
-def _probe(store: ObjectStore) -> None:
-    key = f"{storage.PROBES}/{secrets.token_hex(8)}"
-    with storage.storage_errors():
-        obstore.put(store, key, b"ready?")
-        obstore.delete(store, key)

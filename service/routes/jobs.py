@@ -4,13 +4,14 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import logging
 import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from emserve import storage
-from emserve.errors import EmserveError, FieldError, InvalidRequest
+from emserve.errors import EmserveError, FieldError, InvalidRequest, StorageUnavailable
 from emserve.ids import PATTERN, new_id
 from emserve.jobs import Job, JobPage, JobStatus
 from emserve.live import Filter
@@ -21,6 +22,8 @@ from service.openapi import RETRY, header
 from service.resources import Resources
 from service.stopping import Stopping
 from service.uploads import receive
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -96,8 +99,11 @@ async def create_job(
         key = storage.input_key(job_id)
         received = await receive(request, resources.store, key, resources.settings, resources.intake)
         job = await resources.run_admission(lambda: admit(resources, job_id, received))
+    except StorageUnavailable:  # nobody knows what it took
+        resources.withdrawals.add(job_id)
+        raise
     except BaseException:  # a client that went away included: an upload without a job leaves nothing
-        await resources.run_admission(lambda: storage.remove_all(resources.store, storage.job_prefix(job_id)))
+        await _remove(resources, job_id)
         raise
     response.headers["Location"] = job_path(job_id)
     with contextlib.suppress(EmserveError):  # whatever happens to it now, it was accepted
@@ -153,6 +159,14 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, response: Response) -> Jo
 def delete_job(job_id: JobId, resources: ResourcesDep) -> None:
     """Removes a job for good, with its image and its results; stops it first if it has not ended."""
     resources.book.delete(job_id)
+
+
+async def _remove(resources: Resources, job_id: str) -> None:
+    try:
+        await resources.run_admission(lambda: storage.remove_all(resources.store, storage.job_prefix(job_id)))
+    except EmserveError as error:
+        log.warning("cannot remove a refused upload yet", extra={"reason": error.for_operators})
+        resources.withdrawals.add(job_id)
 
 
 async def _wait_for_end(resources: Resources, stopping: Stopping, job: Job, seconds: float) -> Job:

@@ -18,6 +18,7 @@ from tests.running_service import RunningService, running_service
 _LIVE_SECONDS = 2
 _READY_SECONDS = 5 + 3
 _GIVE_UP_SECONDS = 30 + 5
+_MANY = 60
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +104,15 @@ def test_a_storage_that_hangs_holds_up_nobody_for_long_and_costs_no_job(
         response = httpx.request(method, stored.url + path, timeout=60, trust_env=False)
         return response, time.monotonic() - started
 
-    with bucket.gateway.blocked(), ThreadPoolExecutor() as threads:
+    with bucket.gateway.blocked(), ThreadPoolExecutor(_MANY + 10) as threads:
+        shown = [threads.submit(ask, f"{path}/cancel", "POST") for _ in range(_MANY)]
+        shown += [threads.submit(ask, path) for _ in range(2)]
         ready = [threads.submit(ask, "/readyz") for _ in range(3)]
-        shown = [threads.submit(ask, *each) for each in ((path,), (path,), (f"{path}/cancel", "POST"))]
         while not all(each.done() for each in shown):
             response, seconds = ask("/livez")
             assert (response.status_code, seconds < _LIVE_SECONDS) == (200, True)
+            response, seconds = ask("/v1/models")
+            assert (response.status_code, seconds < _READY_SECONDS) == (200, True)
             time.sleep(0.5)
         for response, seconds in (each.result() for each in ready):
             refused(response, 503, "not-ready", "storage", "5 seconds")
@@ -118,4 +122,5 @@ def test_a_storage_that_hangs_holds_up_nobody_for_long_and_costs_no_job(
             assert seconds < _GIVE_UP_SECONDS
     job = ended(s3_http, job)
     assert (job["status"], job["attempt"], stored.child().pid) == ("succeeded", 1, child), job
+    assert labels_of(s3_http, job).shape == (2048, 2048)  # 16 MiB, in pieces
     assert s3_http.get("/readyz").status_code == 200

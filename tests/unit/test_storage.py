@@ -71,3 +71,9 @@ def test_a_reader_never_sees_half_an_object(tmp_path: Path) -> None:
         writing = [threads.submit(write, value) for value in big]
         while not all(each.done() for each in writing):
             assert storage.read(store, "key") in big
+
+
+def test_the_largest_upload_fits_into_the_parts_that_s3_takes() -> None:
+    for size in (0, 1, 64 << 30, 1 << 42):
+        assert storage.part_bytes(size) >= 5 << 20
+        assert size <= 10_000 * storage.part_bytes(size)

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from emserve import imaging
 from emserve.errors import EmserveError, StorageFull
@@ -70,8 +71,11 @@ def answer_to(
         return imaging.Crashed()
 
 
+_opened = lru_cache(maxsize=1)(open_store)
+
+
 def _carry_out(request: Request) -> Result:
-    store = open_store(request.storage_url)
+    store = _opened(request.storage_url)
     if isinstance(request, Render):
         return render(store, request)
     if isinstance(request, RenderPart):

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from emserve.errors import UnreadableImage, UnsuitableImage
+from emserve.errors import EmserveError, UnreadableImage, UnsuitableImage
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 """Of a zip, and of one without any file."""
@@ -72,7 +72,7 @@ class Archive:
         entry = self._entries[name]
         try:
             return self._zip.read(entry)
-        except MemoryError:
+        except (MemoryError, EmserveError):
             raise
         except Exception as error:  # zipfile's and zlib's errors are of many kinds
             raise UnreadableImage(

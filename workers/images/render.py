@@ -18,7 +18,7 @@ from emserve.ids import new_id
 from emserve.imaging import Render, RenderChunk, RenderedFile, Rendering, RenderPart, ResultFormat
 from emserve.region import Region
 from emserve.scratch import scratch_folder
-from emserve.storage import storage_errors
+from emserve.storage import part_bytes, storage_errors
 from workers.images.decode import decode
 from workers.images.label_chunks import shown_object
 from workers.images.label_files import write_npy, write_png
@@ -83,7 +83,7 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
         _RENDERERS[request.format](Attempt(store, request), path)
         rendered = _description(request.format, request.key, path)
         with storage_errors():
-            obstore.put(store, request.key, path)
+            obstore.put(store, request.key, path, chunk_size=part_bytes(path.stat().st_size))
     with storage_errors():
         obstore.put(store, request.description_key, rendered.model_dump_json().encode())
     return rendered

@@ -25,8 +25,8 @@ def copy_slices(
     of a slice, as far as the file lets one decode strips.
 
     Raises UnreadableImage when the pixels are damaged, and what `inspect` raises."""
-    deadline = time.monotonic() + seconds
     reader = open_image(file)
+    deadline = time.monotonic() + seconds  # from here on: to open a file that is far away may take as long
     volume = choose(reader.found, source)
     if not volume.is_volume:
         raise UnsuitableImage("The file holds a single image, and a volume is needed.")

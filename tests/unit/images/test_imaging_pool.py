@@ -116,7 +116,10 @@ def test_errors_are_raised_again_as_what_they_were(pool: ImagingPool, folder: Pa
 def test_every_error_survives_the_journey() -> None:
     error = Refused.of(NotAcceptable("no")).error()
     assert type(error) is NotAcceptable
-    assert str(error) == "no"
+    assert str(error) == error.for_operators == "no"
+    away = Refused.of(StorageUnavailable("away", cause="(SlowDown)")).error()
+    assert type(away) is StorageUnavailable
+    assert (str(away), away.for_operators) == ("away", "away (SlowDown)")
 
 
 def test_an_unexpected_exception_shows_no_internals(

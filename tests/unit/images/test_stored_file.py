@@ -1,16 +1,20 @@
 """A stored object reads like a file, through ranges."""
 
 import io
+import zipfile
 from typing import Any
 
 import numpy as np
 import obstore
 import pytest
 import tifffile
+from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore
 
+from emserve.errors import StorageUnavailable
 from emserve.jobs import ImageSource
 from tests.decoded import grey_of
+from workers.images.archive import Archive
 from workers.images.headers import inspect
 from workers.images.stored_file import StoredFile, open_stored
 
@@ -53,6 +57,33 @@ def test_what_is_not_there_is_not_found(remote: MemoryStore, store: LocalStore) 
             open_stored(each, "nothing")
 
 
+def test_pages_of_a_stack_are_looked_for_once_however_often_it_is_opened(
+    remote: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = np.random.default_rng(3).integers(0, 256, (40, 512, 600), dtype=np.uint8)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for page in volume:
+            writer.write(page, contiguous=False, metadata=None)
+    obstore.put(remote, "stack", file.getvalue())
+    fetched: list[int] = []
+    get_range = obstore.get_range
+
+    def counted(store: MemoryStore, path: str, *, start: int, end: int) -> obstore.Bytes:
+        fetched.append(end - start)
+        return get_range(store, path, start=start, end=end)
+
+    monkeypatch.setattr(obstore, "get_range", counted)
+    for most_requests, most_bytes in ((3 * len(volume), volume.nbytes / 4), (len(volume), volume.nbytes / 8)):
+        fetched.clear()
+        with open_stored(remote, "stack") as stored:
+            assert inspect(stored, ImageSource()).shape == list(volume.shape)
+        assert len(fetched) <= most_requests
+        assert sum(fetched) <= most_bytes
+    with open_stored(remote, "stack") as stored:
+        assert stored.read() == file.getvalue()
+
+
 def test_images_are_read_through_ranges(remote: MemoryStore) -> None:
     image = np.random.default_rng(2).integers(0, 65536, (1500, 1700), dtype=np.uint16)
     kinds: list[dict[str, Any]] = [{}, {"tile": (256, 256), "compression": "zlib"}]
@@ -63,3 +94,21 @@ def test_images_are_read_through_ranges(remote: MemoryStore) -> None:
         with open_stored(remote, "image") as stored:
             assert inspect(stored, ImageSource()).shape == [1500, 1700]
             np.testing.assert_array_equal(grey_of(stored, ImageSource()), image)
+
+
+def test_a_storage_that_goes_away_within_a_zip_is_not_the_zips_fault(
+    remote: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("s1.tif", CONTENT)
+    obstore.put(remote, "zip", file.getvalue())
+
+    def away(*_: object, **__: object) -> bytes:
+        raise GenericError("away")
+
+    with open_stored(remote, "zip") as stored:
+        opened = Archive(stored)
+        monkeypatch.setattr(obstore, "get_range", away)
+        with pytest.raises(StorageUnavailable):
+            opened.read("s1.tif")
