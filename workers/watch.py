@@ -11,6 +11,8 @@ from emserve.errors import EmserveError
 
 log = logging.getLogger(__name__)
 
+_IN_VAIN = "asked the storage in vain; working on"
+
 
 class Watch:
     """Asks a question until the answer is yes, in a thread of its own, while it is entered.
@@ -48,7 +50,7 @@ class Watch:
                     self._yes.set()
                     return
             except EmserveError as error:
-                log.warning("%s waits", self._name, extra={"reason": error.for_operators})
+                log.warning(_IN_VAIN, extra={"asked": self._name, "reason": error.for_operators})
             except Exception:
-                log.exception("%s failed; it goes on", self._name)
+                log.exception(_IN_VAIN, extra={"asked": self._name})
             self._over.wait(self._pause_seconds)
