@@ -49,7 +49,7 @@ STARTERS = {
                 "confidence_thr": 0.4,
                 "center_confidence_thr": 0.3,
                 "min_distance_object_centers": 5,
-                "min_size": 130,
+                "min_size": 160,
             },
             weaknesses="Small pieces (under 0.2 micrometres), pale and nearly invisible mitochondria, "
             "inverted contrast (set `invert`), images far from its pixel size; it takes dark "
