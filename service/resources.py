@@ -26,6 +26,7 @@ from emserve.sweeper import Sweeper
 from emserve.tally import Event
 from emserve.tickets import connect
 from service.intake import Intake
+from service.storage_probe import StorageProbe
 from service.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,7 @@ class Resources:
     upload left is removed there too."""
     rendering_threads: Executor
     """Where renderings wait for one. They may wait long behind each other, and admissions never do."""
-    probe_thread: Executor
-    """Where health asks the storage, once at a time, however often it is asked itself."""
+    probe: StorageProbe
 
     async def run_admission(self, call: Callable[[], Result]) -> Result:
         """Runs a blocking `call` about an upload; its log lines know this request.
@@ -103,7 +103,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     )
     admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
     renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
-    probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
+    probe = StorageProbe(store)
     # Their own numbers of threads are soon up where a storage takes long to answer.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
     anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
@@ -127,7 +127,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             imaging,
             admissions,
             renderings,
-            probes,
+            probe,
         )
     finally:
         sweeper.stop()
@@ -136,8 +136,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(imaging.close)
-        for threads in (admissions, renderings, probes, keeping):
+        for threads in (admissions, renderings, keeping):
             threads.shutdown(wait=False, cancel_futures=True)
+        probe.close()
         redis.close()
 
 

@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from redis.exceptions import ResponseError
 from starlette.responses import RedirectResponse
 
-from emserve import storage
-from emserve.errors import BrokerUnavailable, EmserveError, FieldError, StorageUnavailable
+from emserve.errors import BrokerUnavailable, EmserveError, FieldError
 from emserve.fleet import WorkerEntry
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
@@ -20,7 +19,6 @@ router = APIRouter(tags=["health"])
 
 _BROKER_PROBE = "emserve:probe"
 _PROBE_SECONDS = 10
-_STORAGE_SECONDS = 5.0  # a storage that needs longer than this for a few bytes is of no use
 
 
 class NotReady(EmserveError):
@@ -105,11 +103,4 @@ def _check_room(resources: Resources) -> None:
 
 
 def _write_and_read(resources: Resources) -> None:
-    probe = resources.probe_thread.submit(storage.probe, resources.store)
-    try:
-        probe.result(_STORAGE_SECONDS)
-    except TimeoutError as error:
-        probe.cancel()  # one that waits behind another asks nothing more
-        raise StorageUnavailable(
-            f"The storage has not answered for {_STORAGE_SECONDS:g} seconds. Jobs already accepted are safe."
-        ) from error
+    resources.probe.check()
