@@ -32,6 +32,7 @@ from service.uploads import Received
 log = logging.getLogger(__name__)
 
 _INSPECT_SECONDS = 30.0
+_FAR_INSPECT_SECONDS = 120.0  # from a bucket, each page of a stack is a request or more
 _TAGS: TypeAdapter[dict[str, str]] = TypeAdapter(Tags)
 _UNSAFE = re.compile(r"[^\w.()+ -]")
 
@@ -120,6 +121,7 @@ def _tags(text: str | None) -> dict[str, str]:
 
 def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHeader:
     settings = resources.settings
+    is_far = storage.local_folder(resources.store) is None
     return resources.imaging.call(
         Inspect(
             storage_url=settings.storage_url,
@@ -129,7 +131,7 @@ def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHead
             max_voxels=settings.max_voxels,
             max_pages=settings.max_pages,
         ),
-        timeout_s=_INSPECT_SECONDS,
+        timeout_s=_FAR_INSPECT_SECONDS if is_far else _INSPECT_SECONDS,
     )
 
 
