@@ -193,8 +193,11 @@ def probe(store: ObjectStore) -> None:
         obstore.delete(store, key)
 
 
-def part_bytes(size_bytes: int) -> int:
-    """Of the parts of an upload: S3 takes ten thousand at most, and none but the last below 5 MiB."""
+def part_bytes(store: ObjectStore, size_bytes: int) -> int:
+    """Of the parts of an upload: S3 takes ten thousand at most, and none but the last below 5 MiB. On disk
+    they are small, so that a refused upload has soon given back its room: parts on their way still come."""
+    if local_folder(store) is not None:
+        return 1 << 20
     return max(5 << 20, -(-size_bytes // _MOST_PARTS))
 
 

@@ -110,7 +110,7 @@ async def _take(body: "_Body", store: ObjectStore, key: str, limit_bytes: int) -
             _within(chunks, received, limit_bytes),
             max_concurrency=2,
             use_multipart=True,
-            chunk_size=storage.part_bytes(_announced(request) or limit_bytes),
+            chunk_size=storage.part_bytes(store, _announced(request) or limit_bytes),
         )
     if received.size_bytes == 0:
         raise MissingImage(

@@ -18,6 +18,7 @@ import pytest
 from emserve.params import Parameters
 from emserve.volumes import Room
 from tests.acceptance.exchange import accepted, ended, post, run
+from tests.integration.workshop import eventually
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 
@@ -48,6 +49,10 @@ def http(cramped: RunningService) -> Iterator[httpx.Client]:
 def _jobs(service: RunningService) -> set[str]:
     folder: Path = service.data_dir / "store" / "jobs"
     return {each.name for each in folder.glob("*")}
+
+
+def _free_bytes(service: RunningService) -> int:
+    return shutil.disk_usage(service.data_dir).free
 
 
 @contextlib.contextmanager
@@ -84,13 +89,15 @@ def _assert_full(response: httpx.Response, *slugs: str) -> None:
 def test_an_upload_that_does_not_fit_is_refused_and_leaves_nothing(
     http: httpx.Client, cramped: RunningService, announced: bool
 ) -> None:
-    before = _jobs(cramped)
+    before, free_before = _jobs(cramped), _free_bytes(cramped)
     noise = tiff(np.random.default_rng(0).integers(0, 255, (6000, 6000), dtype=np.uint8))
     pieces = (noise[begin : begin + 65536] for begin in range(0, len(noise), 65536))
     response = http.post("/v1/jobs?model=mitonet", content=noise if announced else pieces)
     _assert_full(response, "storage-full")
     assert "EMSERVE_DATA_DIR" in response.json()["detail"]
     assert _jobs(cramped) == before
+    # The last of it may still be on its way to a file that is gone.
+    eventually(lambda: _free_bytes(cramped) > free_before - _KEPT, "the room of a refused upload", 5)
     run(http, tiff(phantom().image))
 
 

@@ -83,7 +83,7 @@ def render(store: ObjectStore, request: Render) -> RenderedFile:
         _RENDERERS[request.format](Attempt(store, request), path)
         rendered = _description(request.format, request.key, path)
         with storage_errors():
-            obstore.put(store, request.key, path, chunk_size=part_bytes(path.stat().st_size))
+            obstore.put(store, request.key, path, chunk_size=part_bytes(store, path.stat().st_size))
     with storage_errors():
         obstore.put(store, request.description_key, rendered.model_dump_json().encode())
     return rendered
