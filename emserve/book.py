@@ -302,10 +302,8 @@ class JobBook:
     def can_be_worked_on(self, job_id: str) -> bool:
         """Whether the storage gives a job's input and takes what is written. Raises StorageUnavailable."""
         storage.probe(self.store)
-        with (
-            storage.storage_errors(),
-            contextlib.suppress(NotFoundError, FileNotFoundError),
-        ):  # it was deleted
+        # One that is not there was deleted, which whoever takes the job will see.
+        with storage.storage_errors(), contextlib.suppress(NotFoundError, FileNotFoundError):
             obstore.get_range(self.store, storage.input_key(job_id), start=0, length=1)
         return True
 

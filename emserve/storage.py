@@ -26,7 +26,6 @@ PROBES = "probes"
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_PAUSE = timedelta(seconds=5)
-_AWAY = "The storage cannot be reached; the server's log says why. Try again."
 _NO_BUCKET = "<Code>NoSuchBucket</Code>"
 _MOST_PARTS = 9000
 PAGE = 1000  # objects that S3 lists, and deletes, at a time
@@ -136,15 +135,18 @@ def storage_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if is_full(error):
             raise StorageFull("what this request stores") from error
-        raise StorageUnavailable(_AWAY, cause=_in_short(error)) from error
+        raise _unavailable(error) from error
 
 
-def _in_short(error: BaseException) -> str:
-    """One line of an error of the store, which has pages: what was asked, and what came of it."""
+def _unavailable(error: BaseException) -> StorageUnavailable:
+    """Of an error of the store, which has pages, one line for operators: what was asked, what came of it."""
     text = str(error)
     asked = text.partition("\n")[0].partition(": <?xml")[0]  # how S3 answers
     details = (found[1] for found in (detail.search(text) for detail in _DETAILS) if found)
-    return f"{asked} ({', '.join(dict.fromkeys(details)) or type(error).__name__})"
+    return StorageUnavailable(
+        "The storage cannot be reached; the server's log says why. Try again.",
+        cause=f"{asked} ({', '.join(dict.fromkeys(details)) or type(error).__name__})",
+    )
 
 
 def is_full(error: BaseException) -> bool:
@@ -162,7 +164,7 @@ def read(store: ObjectStore, key: str) -> bytes | None:
             return bytes(obstore.get(store, key).bytes())
         except (NotFoundError, FileNotFoundError) as error:
             if _NO_BUCKET in str(error):  # which is not to say that there is no such object
-                raise StorageUnavailable(_AWAY, cause=_in_short(error)) from error
+                raise _unavailable(error) from error
             return None
 
 
@@ -267,7 +269,7 @@ def remove_unfinished(store: ObjectStore, prefix: str, before: datetime) -> None
 
 
 def local_folder(store: ObjectStore, prefix: str = "") -> Path | None:
-    """The folder of `prefix` in a local store; None in another."""
+    """The folder of `prefix`, or the file of a key, in a local store; None in another."""
     if isinstance(store, LocalStore) and store.prefix is not None:
         return Path(store.prefix) / prefix
     return None

@@ -12,6 +12,7 @@ from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 
 _NAME = "lab"
+_PREFIX = "segmentations"
 
 
 class Gateway:
@@ -71,7 +72,7 @@ class Bucket:
     def settings(self) -> dict[str, str]:
         """What makes a service store its jobs there."""
         return {
-            "EMSERVE_STORAGE": f"s3://{_NAME}/segmentations",
+            "EMSERVE_STORAGE": f"s3://{_NAME}/{_PREFIX}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.gateway.port}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_ACCESS_KEY_ID": "lab",
@@ -83,11 +84,11 @@ class Bucket:
         """What lies below a prefix of the service's."""
         store = S3Store(
             _NAME,
-            prefix="segmentations",
+            prefix=_PREFIX,
             endpoint=self.settings["AWS_ENDPOINT_URL"],
-            access_key_id="lab",
-            secret_access_key="secret",
-            region="us-east-1",
+            access_key_id=self.settings["AWS_ACCESS_KEY_ID"],
+            secret_access_key=self.settings["AWS_SECRET_ACCESS_KEY"],
+            region=self.settings["AWS_REGION"],
             client_options={"allow_http": True},
         )
         return [each["path"] for batch in obstore.list(store, prefix) for each in batch]

@@ -150,7 +150,7 @@ def main(
         float, typer.Option(help="Highest learning rate; 0 takes what suits the weights it begins with")
     ] = 0,
     seed: Annotated[int, typer.Option()] = 1,
-    threads: Annotated[int, typer.Option(help="CPU threads; more than one gains little")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads; one leaves a core to what fills the pool")] = 1,
     keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
 ) -> None:
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""

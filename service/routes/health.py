@@ -6,6 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from redis import Redis
 from redis.exceptions import ResponseError
 from starlette.responses import RedirectResponse
 
@@ -13,7 +14,6 @@ from emserve.errors import BrokerUnavailable, EmserveError, FieldError
 from emserve.fleet import WorkerEntry
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
-from service.resources import Resources
 
 router = APIRouter(tags=["health"])
 
@@ -58,8 +58,12 @@ async def livez() -> Alive:
 @router.get("/readyz")
 def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
     """Whether jobs can be taken: Redis, storage, room on the disk; with `require=worker` also a worker."""
-    checks = {"redis": _write_to_broker, "storage": _write_and_read, "disk": _check_room}
-    missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check, resources))}
+    checks: dict[str, Callable[[], None]] = {
+        "redis": lambda: _write_to_broker(resources.redis),
+        "storage": resources.probe.check,
+        "disk": resources.intake.check_room,
+    }
+    missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check))}
     workers = [] if "redis" in missing else resources.fleet.workers()
     if require == "worker" and not workers and "redis" not in missing:
         missing["worker"] = "none is running; `emserve worker` starts one."
@@ -77,18 +81,18 @@ def metrics(request: Request) -> Response:
     return Response(generate_latest(request.state.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _fault_of(check: Callable[[Resources], None], resources: Resources) -> str | None:
+def _fault_of(check: Callable[[], None]) -> str | None:
     try:
-        check(resources)
+        check()
     except EmserveError as error:
         return error.for_operators
     return None
 
 
-def _write_to_broker(resources: Resources) -> None:
+def _write_to_broker(redis: Redis) -> None:
     with broker_errors():
         try:
-            resources.redis.set(_BROKER_PROBE, "ready?", ex=_PROBE_SECONDS)
+            redis.set(_BROKER_PROBE, "ready?", ex=_PROBE_SECONDS)
         except ResponseError as error:
             if "MISCONF" in str(error):  # its disk is full, which has a name of its own
                 raise
@@ -96,11 +100,3 @@ def _write_to_broker(resources: Resources) -> None:
                 "The job queue answers, and refuses to write; its settings or its log say why. Jobs already "
                 "accepted are safe."
             ) from error
-
-
-def _check_room(resources: Resources) -> None:
-    resources.intake.check_room()
-
-
-def _write_and_read(resources: Resources) -> None:
-    resources.probe.check()

@@ -48,6 +48,17 @@ def ended(http: httpx.Client, job: Json) -> Json:
     return job
 
 
+def inferred(http: httpx.Client, image: bytes) -> Json:
+    """A job of `image` whose network runs."""
+    job = accepted(post(http, image))
+    deadline = time.monotonic() + _END_SECONDS
+    while job["stage"] != "infer" and time.monotonic() < deadline:
+        time.sleep(0.02)
+        job = http.get(f"/v1/jobs/{job['id']}").json()
+    assert job["status"] == "running", job
+    return job
+
+
 def run(http: httpx.Client, image: bytes, **parts: Json) -> Json:
     """The succeeded job of an image."""
     job = ended(http, accepted(post(http, image, **parts)))

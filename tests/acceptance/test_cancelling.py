@@ -6,20 +6,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.acceptance.exchange import Json, accepted, ended, post, refused, run
+from tests.acceptance.exchange import Json, accepted, ended, inferred, post, refused, run
 from tests.pictures import large_image, tiff
 
 _SECONDS = 2 + 3  # the contract's, and slack for a busy machine
-
-
-def _running(http: httpx.Client) -> Json:
-    job = accepted(post(http, tiff(large_image(), compression="zlib")))
-    deadline = time.monotonic() + 90
-    while job["stage"] != "infer" and time.monotonic() < deadline:
-        time.sleep(0.1)
-        job = http.get(f"/v1/jobs/{job['id']}").json()
-    assert job["status"] == "running", job
-    return job
 
 
 def _cancel(http: httpx.Client, job: Json) -> httpx.Response:
@@ -29,7 +19,7 @@ def _cancel(http: httpx.Client, job: Json) -> httpx.Response:
 @pytest.fixture
 def busy(http: httpx.Client) -> Iterator[Json]:
     """A running job, cancelled afterwards."""
-    job = _running(http)
+    job = inferred(http, tiff(large_image(), compression="zlib"))
     yield job
     _cancel(http, job)
     assert ended(http, job)["status"] == "cancelled"

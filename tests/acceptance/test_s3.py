@@ -10,7 +10,7 @@ import pytest
 
 from emserve.errors import StorageUnavailable
 from emserve.storage import create, open_store
-from tests.acceptance.exchange import accepted, ended, labels_of, level, post, refused, run, zarr_of
+from tests.acceptance.exchange import ended, inferred, labels_of, level, post, refused, run, zarr_of
 from tests.bucket import Bucket, running_bucket
 from tests.pictures import large_image, phantom, tiff
 from tests.running_service import RunningService, running_service
@@ -93,10 +93,8 @@ def test_operators_are_told_why_a_bucket_cannot_be_used(
 def test_a_storage_that_hangs_holds_up_nobody_for_long_and_costs_no_job(
     stored: RunningService, s3_http: httpx.Client, bucket: Bucket
 ) -> None:
-    job = accepted(post(s3_http, tiff(large_image(2048), compression="zlib")))
+    job = inferred(s3_http, tiff(large_image(2048), compression="zlib"))
     path = f"/v1/jobs/{job['id']}"
-    while s3_http.get(path).json()["stage"] != "infer":
-        time.sleep(0.1)
     child = stored.child().pid
 
     def ask(path: str, method: str = "GET") -> tuple[httpx.Response, float]:

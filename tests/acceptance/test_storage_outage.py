@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.exchange import accepted, ended, post, refused
+from tests.acceptance.exchange import ended, inferred, refused
 from tests.pictures import large_image, tiff
 from tests.running_service import RunningService, running_service
 
@@ -36,10 +36,8 @@ def test_a_job_that_loses_the_storage_begins_again_once_it_is_back(shaken: Runni
     jobs = shaken.data_dir / "store" / "jobs"
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with shaken.client() as http:
-        job = accepted(post(http, tiff(large_image(1024), compression="zlib")))
+        job = inferred(http, tiff(large_image(1024), compression="zlib"))
         path = f"/v1/jobs/{job['id']}"
-        while http.get(path).json()["stage"] != "infer" and time.monotonic() < deadline:
-            time.sleep(0.02)
         child = shaken.child().pid
         with _away(jobs):
             while "the storage went away" not in shaken.log.read_text() and time.monotonic() < deadline:

@@ -2,15 +2,14 @@
 
 import io
 from collections import OrderedDict
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import obstore
 from obstore.exceptions import NotFoundError
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import ObjectStore
 from typing_extensions import Buffer
 
-from emserve.storage import storage_errors
+from emserve.storage import local_folder, storage_errors
 
 _BLOCK_BYTES = 16 << 10
 _BLOCKS = 2048
@@ -22,8 +21,9 @@ def open_stored(store: ObjectStore, key: str) -> BinaryIO:
     """The object at `key`: the file itself on local disk, ranges of it elsewhere.
 
     Raises StorageUnavailable; FileNotFoundError where it is not there."""
-    if isinstance(store, LocalStore) and store.prefix is not None:
-        return (Path(store.prefix) / key).open("rb")
+    path = local_folder(store, key)
+    if path is not None:
+        return path.open("rb")
     return cast("BinaryIO", io.BufferedReader(StoredFile(store, key)))
 
 

@@ -90,6 +90,15 @@ def gone(pid: int) -> bool:
     return False
 
 
+def _warm(small_pool: Callable[..., ImagingPool], folder: Path) -> tuple[ImagingPool, int]:
+    """A pool whose only process has looked at `input`, and that process's id."""
+    pool = small_pool()
+    tifffile.imwrite(folder / "input", GREY)
+    pool.call(inspection(folder), timeout_s=30)
+    (pid,) = pool.process_ids
+    return pool, pid
+
+
 def test_header_and_pixels_come_back_typed(pool: ImagingPool, folder: Path) -> None:
     tifffile.imwrite(folder / "input", GREY)
     header = pool.call(inspection(folder), timeout_s=30)
@@ -172,10 +181,7 @@ def test_a_process_killed_while_it_starts_is_nobodys_fault_and_replaced(
 def test_a_process_killed_in_mid_request_is_the_images_fault_and_replaced(
     small_pool: Callable[..., ImagingPool], folder: Path
 ) -> None:
-    pool = small_pool()
-    tifffile.imwrite(folder / "input", GREY)
-    pool.call(inspection(folder), timeout_s=30)
-    (pid,) = pool.process_ids
+    pool, pid = _warm(small_pool, folder)
     os.kill(pid, signal.SIGSTOP)  # so that the request is under way when the process dies
     killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
     killer.start()
@@ -193,10 +199,7 @@ def _write_endless(path: Path) -> None:
 
 
 def test_what_takes_too_long_is_killed(small_pool: Callable[..., ImagingPool], folder: Path) -> None:
-    pool = small_pool()
-    tifffile.imwrite(folder / "input", GREY)
-    pool.call(inspection(folder), timeout_s=30)
-    (pid,) = pool.process_ids
+    pool, pid = _warm(small_pool, folder)
     _write_endless(folder / "endless")
     with pytest.raises(UnreadableImage, match=r"1 s\b"):
         pool.call(inspection(folder, "endless"), timeout_s=1)
@@ -207,10 +210,7 @@ def test_what_takes_too_long_is_killed(small_pool: Callable[..., ImagingPool], f
 def test_a_process_that_waits_for_the_storage_is_not_the_users_fault(
     small_pool: Callable[..., ImagingPool], folder: Path
 ) -> None:
-    pool = small_pool()
-    tifffile.imwrite(folder / "input", GREY)
-    pool.call(inspection(folder), timeout_s=30)
-    (pid,) = pool.process_ids
+    pool, pid = _warm(small_pool, folder)
     os.kill(pid, signal.SIGSTOP)  # it computes as little as one that waits
     with pytest.raises(StorageUnavailable, match=r"0\.2 s and hardly computed"):
         pool.call(inspection(folder), timeout_s=0.2)
@@ -221,11 +221,9 @@ def test_a_process_that_waits_for_the_storage_is_not_the_users_fault(
 def test_a_rendering_that_dies_is_not_the_users_fault(
     small_pool: Callable[..., ImagingPool], folder: Path
 ) -> None:
-    pool = small_pool()
-    tifffile.imwrite(folder / "input", GREY)
-    pool.call(inspection(folder), timeout_s=30)
-    os.kill(pool.process_ids[0], signal.SIGSTOP)
-    killer = threading.Timer(0.2, os.kill, (pool.process_ids[0], signal.SIGKILL))
+    pool, pid = _warm(small_pool, folder)
+    os.kill(pid, signal.SIGSTOP)
+    killer = threading.Timer(0.2, os.kill, (pid, signal.SIGKILL))
     request = Render(
         storage_url=folder.as_uri(),
         job_id="j",
@@ -295,10 +293,7 @@ def test_processes_end_with_their_parent(folder: Path) -> None:
 def test_closing_ends_every_process_and_what_waits(
     small_pool: Callable[..., ImagingPool], folder: Path
 ) -> None:
-    pool = small_pool()
-    tifffile.imwrite(folder / "input", GREY)
-    pool.call(inspection(folder), timeout_s=30)
-    (pid,) = pool.process_ids
+    pool, pid = _warm(small_pool, folder)
     os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(pool.call, inspection(folder), 30)
