@@ -43,7 +43,9 @@ def bring(models: Path, file: Path, config: Path, *options: str) -> Any:  # a fi
     return run("models", "import", file, config, "--name", "ours", "--model-dir", models, *options)
 
 
-def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(archive: Path, models: Path) -> None:
+def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(
+    archive: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = write_config(archive.with_suffix(".yaml"), **_MANY, padding_factor=32)
     done = bring(models, archive, config, "--licence", "CC0-1.0", "--pixel-size", "8")
     assert done.returncode == 0, done.stderr
@@ -68,6 +70,7 @@ def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(archive:
     changed = run("models", "verify", "--model-dir", models)
     assert changed.returncode == 1
     assert "CHANGED" in changed.stdout
+    monkeypatch.chdir(models.parent)  # where this stands may be a `data`, of whoever ran the service
     refused(
         run("models", "remove", "ours@1", "--model-dir", models), "whether a job needs a model", "--data-dir"
     )
