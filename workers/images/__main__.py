@@ -40,10 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     configure(Settings().log_format)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says is about users' files
     limit_memory(options.memory_bytes)
-    answers = _claim_output()
+    try:
+        _serve(_claim_output(), options.cpu_seconds)
+    except BrokenPipeError:  # the parent died before this process could ask the kernel to die with it
+        log.info("the parent is gone; ending")
+
+
+def _serve(answers: io.FileIO, cpu_seconds: int) -> None:
     _send(answers, imaging.Ready())
     for line in sys.stdin.buffer:
-        allow_cpu(options.cpu_seconds)
+        allow_cpu(cpu_seconds)
         request = imaging.REQUEST.validate_json(line)
         with about(**request.traces):
             answer = answer_to(request)
