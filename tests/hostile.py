@@ -129,9 +129,10 @@ def png_of(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int =
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
 
 
-def picture(kind: str) -> bytes:
+def picture(kind: str, **options: Any) -> bytes:
+    """As Pillow writes it with its `options`."""
     file = io.BytesIO()
-    Image.fromarray(GREY).save(file, kind)
+    Image.fromarray(GREY).save(file, kind, **options)
     return file.getvalue()
 
 
@@ -141,6 +142,13 @@ def jpeg_of(width: int, height: int) -> bytes:
     frame = whole.index(b"\xff\xc0")
     struct.pack_into(">HH", whole, frame + 5, height, width)
     return bytes(whole)
+
+
+def jpeg_with_a_hole(**options: Any) -> bytes:
+    """A JPEG that lacks the second half of its pixels and yet has its end; `options` are Pillow's."""
+    whole = picture("JPEG", **options)
+    pixels = len(whole) // 2 + whole.index(b"\xff\xda") // 2
+    return whole[:pixels] + bytes(len(whole) - 2 - pixels) + whole[-2:]
 
 
 def _png_pixels() -> bytes:
@@ -357,6 +365,8 @@ SUSPECT: dict[str, Callable[[], bytes]] = {
     ),
     "png of bits that its colours do not have": lambda: png_of(SIDE, SIDE, _png_pixels(), bits=4, colour=2),
     "jpeg of more rows than there are": lambda: jpeg_of(SIDE, SIDE * 9),
+    "jpeg with a hole": jpeg_with_a_hole,
+    "jpeg with a hole in a tiff": lambda: packed(JPEG, jpeg_with_a_hole()),
     "mrc of a cell that is no number": lambda: _mrc_with(40, "3f", float("nan"), float("inf"), -1.0),
     "png with a zip behind it": lambda: png_of(SIDE, SIDE, _png_pixels()) + b"PK\x03\x04" + bytes(200),
     "tiff that calls itself an mrc": lambda: changed(

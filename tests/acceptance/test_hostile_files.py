@@ -146,6 +146,19 @@ def test_a_dead_decoder_is_the_senders_fault_and_not_tried_again(
     assert "EMSERVE_DECODE_MEMORY_BYTES" in job["error"]["detail"]
 
 
+@pytest.mark.parametrize(
+    "name", ["jpeg with a hole", "jpeg with a hole in a tiff", "jpeg of more rows than there are"]
+)
+def test_pixels_that_a_jpeg_lacks_are_not_made_up(
+    outcomes: dict[str, httpx.Response | Json], name: str
+) -> None:
+    job = outcomes[name]
+    assert not isinstance(job, httpx.Response), job.text
+    assert (job["status"], job["attempt"]) == ("failed", 1)
+    assert job["error"]["type"] == "urn:emserve:problem:unreadable-image"
+    assert "damaged, save it again" in job["error"]["detail"]
+
+
 def test_mutated_files_are_never_the_services_fault(http: httpx.Client) -> None:
     for name, outcome in _outcomes(http, dict(hostile.first(1, _MUTATIONS))).items():
         print(name)  # noqa: T201 - pytest shows which one it was

@@ -8,7 +8,7 @@ from PIL import Image
 
 from emserve.errors import UnreadableImage
 from workers.images.grey import FoundImage, GreyImage
-from workers.images.picture import picture_bands
+from workers.images.jpeg_data import pixels_of
 
 _END = b"\xff\xd9"
 _TAIL_BYTES = 1 << 16  # some programs write a little behind the end
@@ -24,7 +24,9 @@ class JpegReader:
         if _END not in file.read():
             raise UnreadableImage("The JPEG has no end marker (EOI); it was cut off: send the whole file.")
 
-        with self._open() as picture:
+        Image.MAX_IMAGE_PIXELS = None  # the number of pixels is checked against our own limit
+        file.seek(0)
+        with Image.open(file, formats=["JPEG"]) as picture:
             width, height = picture.size
             samples = len(picture.getbands())
         self.found = FoundImage(
@@ -37,10 +39,5 @@ class JpegReader:
 
     def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
         """After the whole of it was decoded: a progressive JPEG can be decoded in no other way."""
-        with self._open() as picture:
-            yield from image.of_bands(picture_bands(picture), image.axes)
-
-    def _open(self) -> Image.Image:
-        Image.MAX_IMAGE_PIXELS = None  # the number of pixels is checked against our own limit
         self._file.seek(0)
-        return Image.open(self._file, formats=["JPEG"])
+        yield from image.of_bands([pixels_of(self._file.read()).reshape(self.found.shape)], image.axes)

@@ -8,8 +8,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import TiffFrame, TiffPage
+from tifffile import COMPRESSION, TiffFrame, TiffPage
 
+from workers.images import jpeg_data
 from workers.images.grey import GreyImage
 from workers.images.raw import BAND_BYTES, RawArray
 
@@ -44,6 +45,8 @@ class PagePixels:
         is_plane_by_plane = self.shape[: len(sides)] == sides and first == len(sides) - 1
         # Contiguous and yet not final are pages with oddities that tifffile undoes on the whole.
         if depth > 1 or keyframe.is_contiguous or not is_plane_by_plane:
+            for value, _ in self._stored(range(len(self.page.dataoffsets))):
+                self._check(value)
             whole = np.asarray(self.page.asarray(maxworkers=1)).reshape(self.shape)
             return image.of_bands([whole], self.axes)
         plane = image.index[self.axes[0]] if planes > 1 else 0
@@ -65,15 +68,21 @@ class PagePixels:
 
     def _segments(self, plane: int, count: int) -> Iterator[Any]:
         """Decoded strips or tiles of a plane, each with its place and its shape, as tifffile has them."""
-        keyframe = self._keyframe
-        indices = range(plane * count, (plane + 1) * count)
-        stored = keyframe.parent.filehandle.read_segments(
+        tables = {"jpegtables": self.page.jpegtables}
+        for value, index in self._stored(range(plane * count, (plane + 1) * count)):
+            self._check(value)
+            yield self._keyframe.decode(value, index, **tables)
+
+    def _stored(self, indices: range) -> Iterator[Any]:  # tifffile's answer is of several types
+        """Strips or tiles as they are in the file, None for one that is left out, each with its index."""
+        return self._keyframe.parent.filehandle.read_segments(
             self.page.dataoffsets[indices.start : indices.stop],
             self.page.databytecounts[indices.start : indices.stop],
             indices=indices,
             sort=False,
             buffersize=BAND_BYTES,
         )
-        tables = {"jpegtables": self.page.jpegtables}
-        for value, index in stored:
-            yield keyframe.decode(value, index, **tables)
+
+    def _check(self, value: bytes | None) -> None:
+        if value is not None and self._keyframe.compression == COMPRESSION.JPEG:
+            jpeg_data.check(value, self.page.jpegtables)

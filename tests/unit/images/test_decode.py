@@ -15,6 +15,7 @@ from PIL import Image
 
 from emserve.errors import UnreadableImage
 from emserve.jobs import ImageSource
+from tests import hostile
 from tests.decoded import grey_of
 from workers.images.decode import decode
 
@@ -199,6 +200,29 @@ def test_jpeg_whose_cut_shows_only_in_its_pixels_is_the_files_fault() -> None:
     value = file.getvalue()
     with pytest.raises(UnreadableImage, match="damaged"):
         read(io.BytesIO(value[: len(value) // 2]))
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}])
+def test_jpeg_with_a_hole_is_the_files_fault(options: dict[str, Any]) -> None:
+    """Its decoder would fill in grey, and says so to nobody who does not ask."""
+    with pytest.raises(UnreadableImage, match="damaged"):
+        read(io.BytesIO(hostile.jpeg_with_a_hole(**options)))
+
+
+@pytest.mark.parametrize("layout", [{}, {"rowsperstrip": 16}, {"tile": (32, 16)}])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_a_strip_or_tile_with_a_hole_is_the_files_fault(layout: dict[str, Any], colours: int) -> None:
+    whole = GREY if colours == 1 else np.stack([GREY] * 3, axis=-1)
+    file = tiff(whole, compression="jpeg", photometric="minisblack" if colours == 1 else "rgb", **layout)
+    channel = {} if colours == 1 else {"channel": 1}
+    read(io.BytesIO(file.getvalue()), **channel)
+    with tifffile.TiffFile(file) as opened:
+        offset, count = opened.pages.first.dataoffsets[-1], opened.pages.first.databytecounts[-1]
+    value = bytearray(file.getvalue())
+    hole = slice(offset + count // 2, offset + count - 2)
+    value[hole] = bytes(hole.stop - hole.start)
+    with pytest.raises(UnreadableImage, match="damaged"):
+        read(io.BytesIO(value), **channel)
 
 
 def test_the_array_file_is_plain(tmp_path: Path) -> None:
