@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from emserve.cards import ModelCard
+from emserve.cards import ModelCard, Norms
 from emserve.errors import EmserveError, ErrorKind
 from emserve.params import Parameters
 from emserve.wording import said_as
@@ -32,7 +32,11 @@ Tags = Annotated[
 class Frozen(BaseModel):
     """Base of the records: immutable, closed."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,  # whatever is shown is shown whole
+    )
 
 
 class JobStatus(StrEnum):
@@ -228,6 +232,30 @@ class JobEnd(Frozen):
     result: JobResult | None = None
     error: Problem | None = None
     warnings: list[JobWarning] = []
+
+
+class Provenance(Frozen):
+    """`provenance.json`: all that one needs to know to get the same labels again."""
+
+    job_id: str
+    execution_id: str
+    attempt: int
+    input: JobInput
+    model: PinnedModel
+    architecture: str
+    norms: Norms
+    padding_factor: int
+    params: Parameters
+    warnings: list[JobWarning]
+    """Those of the job, such as that its weights are for trying only."""
+    device: str
+    precision: str
+    software: dict[str, str]
+    """Version of each package, of Python and of the operating system."""
+    created_at: datetime
+    started_at: datetime
+    seconds: dict[str, float]
+    """Wall-clock seconds by stage."""
 
 
 class Attempt(Frozen):

@@ -17,7 +17,8 @@ def _no_truth_value(value: object) -> object:
     return value
 
 
-Downsampling = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], BeforeValidator(_no_truth_value)]
+_Number = BeforeValidator(_no_truth_value)
+Downsampling = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], _Number]
 AxisOrder = Annotated[
     str,
     Field(pattern="^[YXCSZT]{2,5}$", examples=["YX"]),
@@ -27,7 +28,7 @@ AxisOrder = Annotated[
     ),
 ]
 FINEST_NM, COARSEST_NM = 1e-3, 1e6
-Nanometres = Annotated[float, Field(ge=FINEST_NM, le=COARSEST_NM)]
+Nanometres = Annotated[float, Field(ge=FINEST_NM, le=COARSEST_NM), _Number]
 PixelSize = Annotated[
     list[Nanometres],
     Field(min_length=2, max_length=3),
@@ -44,14 +45,22 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-GreyRange = Annotated[tuple[float, float], AfterValidator(_ascending), Field(examples=[[0, 4095]])]
-TileSide = Annotated[int, Field(ge=256, le=16384)]
+_Grey = Annotated[float, _Number]
+GreyRange = Annotated[tuple[_Grey, _Grey], AfterValidator(_ascending), Field(examples=[[0, 4095]])]
+NeverCut = Annotated[Literal[0], _Number]
+TileSide = Annotated[int, Field(ge=256, le=16384), _Number]
 
 
 class Parameters(BaseModel):
-    """What the caller may choose for one job; each default is what a bare request gets."""
+    """What may be chosen for one job. What is left out takes the model's own default, or what is here."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
     downsampling: Annotated[
         Downsampling | Literal["auto"], said_as("1, 2, 4, 8, 16, 32, 64 or auto is expected")
@@ -60,13 +69,13 @@ class Parameters(BaseModel):
     `auto` takes the power of two that brings the image's pixel size nearest to the size the model's
     weights are at home with."""
 
-    confidence_thr: Annotated[float, Field(ge=0.1, le=0.9)] = 0.5
+    confidence_thr: Annotated[float, Field(ge=0.1, le=0.9), _Number] = 0.5
     """A pixel is foreground when its semantic probability is at least this."""
 
-    center_confidence_thr: Annotated[float, Field(ge=0.05, le=0.9)] = 0.1
+    center_confidence_thr: Annotated[float, Field(ge=0.05, le=0.9), _Number] = 0.1
     """A peak of the centre heat map is an object's centre when it is above this."""
 
-    min_distance_object_centers: Annotated[int, Field(ge=1, le=35)] = 3
+    min_distance_object_centers: Annotated[int, Field(ge=1, le=35), _Number] = 3
     """Side of the window, in heat-map pixels, in which only the highest centre survives."""
 
     fine_boundaries: bool = False
@@ -78,17 +87,18 @@ class Parameters(BaseModel):
     fill_holes_in_segmentation: bool = False
     """Fill background that an object encloses; pixels of other objects are left alone."""
 
-    min_size: Annotated[int, Field(ge=0)] | None = None
+    min_size: Annotated[int, Field(ge=0), _Number] | None = None
     """Drop objects with fewer pixels or voxels than this. Where nothing is said: 0 for images and with `mode`
     slices, 500 for other volumes."""
 
-    min_extent: Annotated[int, Field(ge=0)] | None = None
+    min_extent: Annotated[int, Field(ge=0), _Number] | None = None
     """Drop objects whose bounding box has a side shorter than this, in pixels or voxels. Where nothing is
     said: 0 for images and with `mode` slices, 5 for other volumes."""
 
-    tile_size: Annotated[Literal["auto", 0] | TileSide, said_as("auto, 0, or 256 to 16384 is expected")] = (
-        "auto"
-    )
+    # Its forms stand apart, since programs that write clients take no value of two types.
+    tile_size: Annotated[
+        Literal["auto"] | NeverCut | TileSide, said_as("auto, 0, or 256 to 16384 is expected")
+    ] = "auto"
     """Side of the tiles that a large image is inferred in, in pixels of the image at the resolution of the
     inference; tiles overlap and are blended. `auto` cuts what is larger than 2048, 0 never cuts."""
 
@@ -100,20 +110,20 @@ class Parameters(BaseModel):
     inference_plane: Literal["xy", "xz", "yz"] = "xy"
     """Which slices of a volume are segmented; `mode` orthoplane takes all three."""
 
-    median_slices: Annotated[Literal[1, 3, 5, 7, 9, 11], BeforeValidator(_no_truth_value)] = 3
+    median_slices: Annotated[Literal[1, 3, 5, 7, 9, 11], _Number] = 3
     """How many slices of a stack take part in the median of each pixel's class; 1 leaves them as they are."""
 
-    min_slice_size: Annotated[int, Field(ge=0)] = 0
+    min_slice_size: Annotated[int, Field(ge=0), _Number] = 0
     """Drop objects of a slice with fewer pixels than this before they are matched from slice to slice, so
     that specks tie nothing together. For stacks; images have `min_size`."""
 
-    label_erosion: Annotated[int, Field(ge=0, le=50)] = 0
+    label_erosion: Annotated[int, Field(ge=0, le=50), _Number] = 0
     """Take this many layers of voxels off every object of a volume."""
 
-    label_dilation: Annotated[int, Field(ge=0, le=50)] = 0
+    label_dilation: Annotated[int, Field(ge=0, le=50), _Number] = 0
     """Add this many layers of voxels to every object of a volume, after `label_erosion`."""
 
-    pixel_vote_thr: Annotated[int, Field(ge=1, le=3)] = 2
+    pixel_vote_thr: Annotated[int, Field(ge=1, le=3), _Number] = 2
     """In how many of the three planes of `mode` orthoplane a voxel must belong to an object."""
 
     allow_one_view: bool = False
@@ -126,10 +136,10 @@ class Parameters(BaseModel):
     """Height and width of a pixel in nanometres, where the file does not say them or is wrong; of a volume
     three values: distance of slices, height and width."""
 
-    channel: Annotated[int, Field(ge=0)] | None = None
+    channel: Annotated[int, Field(ge=0), _Number] | None = None
     """Which channel of a file with several is the grey image, from 0."""
 
-    time: Annotated[int, Field(ge=0)] | None = None
+    time: Annotated[int, Field(ge=0), _Number] | None = None
     """Which time of a file with several is the grey image or volume, from 0."""
 
     intensity_range: Annotated[

@@ -59,7 +59,8 @@ def create_app(settings: Settings | None = None, stopping: Stopping | None = Non
         summary="Segments electron-microscopy images: mitochondria, nuclei, lipid droplets.",
         lifespan=lifespan,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,  # clients get names to read
+        redirect_slashes=False,  # a redirect has no problem to show, and many clients follow none
     )
     for routes in (jobs, results, models):
         app.include_router(routes.router, dependencies=[Depends(refuse_odd_queries)])

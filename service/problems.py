@@ -97,8 +97,9 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     phrase = HTTPStatus(error.status_code).phrase
+    slash = " Addresses have no slash at their end." if request.url.path.endswith("/") else ""
     details = {
-        404: f"There is nothing at {request.url.path}. GET /docs lists what there is.",
+        404: f"There is nothing at {request.url.path}.{slash} GET /docs lists what there is.",
         405: f"{request.method} is not possible here; the Allow header says what is.",
     }
     problem = Problem(

@@ -20,6 +20,10 @@ _SPARE_FILES = 256  # descriptors that are kept for files, the broker and the im
 _WANTED_FILES = 65_536
 
 
+class _HeadTooLarge(Exception):
+    """The address and the headers of a request are too long."""
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
@@ -29,7 +33,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._patience: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._head_bytes = self._parsed_bytes = 0
         self._in_head = True
         self._wait(_HEAD_SECONDS)
         if len(self.connections) > self.limit:
@@ -53,9 +57,20 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._parsed_bytes = 0
         self._wait(_HEAD_SECONDS)
 
+    def on_url(self, url: bytes) -> None:
+        self._parsed_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._parsed_bytes += len(name) + len(value)
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        if self._parsed_bytes > HEAD_BYTES:  # it came whole, in one piece
+            raise _HeadTooLarge  # the parser stops, and says that what came cannot be read
         self._in_head = False
         self._head_bytes = 0
         self._stop_waiting()
@@ -72,6 +87,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait(_LINGER_SECONDS)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        if self._parsed_bytes > HEAD_BYTES:
+            self._refuse_head()
+            return
         self._refuse(HTTPStatus.BAD_REQUEST, "What came is no HTTP request: its first lines cannot be read.")
 
     def _refuse_head(self) -> None:

@@ -1,17 +1,15 @@
 """Provenance: everything that one needs to know to get the same labels again."""
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from emserve.cards import ModelCard, Norms
-from emserve.jobs import Frozen, JobInput, JobRecord, JobResult, JobWarning, PinnedModel
-from emserve.params import Parameters
+from emserve.cards import ModelCard
+from emserve.jobs import JobRecord, JobResult, JobWarning, Provenance
 from workers.messages import Assignment
 
-_PACKAGES = ("emserve", "torch", "numpy", "scipy", "tifffile", "imagecodecs", "pillow", "zarr")
+_PACKAGES = ("emserve", "torch", "numpy", "scipy", "tifffile", "imagecodecs", "pillow", "simplejpeg", "zarr")
 
 
 @dataclass(frozen=True)
@@ -27,30 +25,6 @@ class Run:
     warnings: tuple[JobWarning, ...]
     """Of the attempt, besides those that the job was accepted with."""
     started_at: datetime
-
-
-class Provenance(Frozen):
-    """`provenance.json`."""
-
-    job_id: str
-    execution_id: str
-    attempt: int
-    input: JobInput
-    model: PinnedModel
-    architecture: str
-    norms: Norms
-    padding_factor: int
-    params: Parameters
-    warnings: list[JobWarning]
-    """Those of the job, such as that its weights are for trying only."""
-    device: str
-    precision: str
-    software: Mapping[str, str]
-    """Version of each package, of Python and of the operating system."""
-    created_at: datetime
-    started_at: datetime
-    seconds: Mapping[str, float]
-    """Wall-clock seconds by stage."""
 
 
 def provenance(run: Run) -> Provenance:

@@ -5,13 +5,13 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 from redis import Redis
 from redis.exceptions import ResponseError
 from starlette.responses import RedirectResponse
 
 from emserve.errors import BrokerUnavailable, EmserveError, FieldError
 from emserve.fleet import WorkerEntry
+from emserve.jobs import Frozen
 from emserve.tickets import broker_errors
 from service.deps import Require, ResourcesDep
 
@@ -28,13 +28,13 @@ class NotReady(EmserveError):
     is_routine = True
 
 
-class Alive(BaseModel):
+class Alive(Frozen):
     """The process answers."""
 
     status: Literal["alive"] = "alive"
 
 
-class Readiness(BaseModel):
+class Readiness(Frozen):
     """What the service stands on."""
 
     status: Literal["ready"] = "ready"
@@ -75,7 +75,11 @@ def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
     return Readiness(workers=workers)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def metrics(request: Request) -> Response:
     """Counters and gauges in Prometheus' text format."""
     return Response(generate_latest(request.state.registry), media_type=CONTENT_TYPE_LATEST)

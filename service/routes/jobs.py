@@ -18,7 +18,7 @@ from emserve.live import Filter
 from service.admission import admit
 from service.deps import JobId, Moment, ResourcesDep, StoppingDep, Wait
 from service.links import job_path, linked
-from service.openapi import RETRY, header
+from service.openapi import JOB_HEADERS, RETRY, TAGS, Fragment, header, ref
 from service.resources import Resources
 from service.stopping import Stopping
 from service.uploads import receive
@@ -31,31 +31,21 @@ _POLL_SECONDS = 0.05
 _POLL_SECONDS_AT_MOST = 0.5
 _RETRY_SECONDS = 1
 
-_KINDS = "TIFF, MRC, PNG or JPEG; a zip of slices or of an OME-Zarr"
 _LOCATION = header("Path of the job")
-_BODY: dict[str, Any] = {  # an OpenAPI fragment, free-form by nature
+_FILE: Fragment = {"schema": {"type": "string", "format": "binary"}}
+_BODY: Fragment = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image", "model"],
-                "additionalProperties": False,
-                "properties": {
-                    "image": {"type": "string", "format": "binary", "description": _KINDS},
-                    "model": {"type": "string", "description": "`name` or `name@version`"},
-                    "params": {"$ref": "#/components/schemas/Parameters"},
-                    "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-                },
-            },
+            "schema": ref("Upload"),
             "encoding": {
                 "params": {"contentType": "application/json"},
                 "tags": {"contentType": "application/json"},
             },
         },
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-        "application/zip": {"schema": {"type": "string", "format": "binary"}},
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": _FILE,
+        "application/zip": _FILE,
+        "image/*": _FILE,
     },
 }
 
@@ -64,11 +54,28 @@ def _raw_query(what: str) -> Any:  # FastAPI's Query() is untyped
     return Query(description=f"With a raw body: {what}.")
 
 
+def _raw_json(name: str, what: str, schema: Fragment) -> Fragment:
+    """A parameter in the query whose text is JSON, which FastAPI has no words for."""
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": f"With a raw body: {what} as JSON.",
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+_RAW_JSON = [
+    _raw_json("params", "the parameters", ref("Parameters")),
+    _raw_json("tags", "the tags", TAGS),
+]
+
+
 @router.post(
     "",
     status_code=202,
     response_model=Job,
-    openapi_extra={"requestBody": _BODY},
+    openapi_extra={"requestBody": _BODY, "parameters": _RAW_JSON},
     responses={
         200: {
             "model": Job,
@@ -76,7 +83,7 @@ def _raw_query(what: str) -> Any:  # FastAPI's Query() is untyped
             "description": "The job ended within the time that the caller waited",
         },
         202: {
-            "headers": {"Location": _LOCATION, **RETRY},
+            "headers": {"Location": _LOCATION, **JOB_HEADERS, **RETRY},
             "description": "The job is accepted and will not be lost",
         },
     },
@@ -87,11 +94,9 @@ async def create_job(
     resources: ResourcesDep,
     stopping: StoppingDep,
     wait: Wait,
-    # receive() reads these four; they stand here for the contract.
+    # receive() reads these, `params` and `tags`; they stand here for the contract.
     model: Annotated[str | None, _raw_query("`name` or `name@version`")] = None,  # noqa: ARG001
     filename: Annotated[str | None, _raw_query("the file's name")] = None,  # noqa: ARG001
-    params: Annotated[str | None, _raw_query("the parameters as JSON")] = None,  # noqa: ARG001
-    tags: Annotated[str | None, _raw_query("the tags as JSON")] = None,  # noqa: ARG001
 ) -> Job:
     """Accepts an image or a volume and queues its segmentation."""
     job_id = new_id()
@@ -113,7 +118,7 @@ async def create_job(
     return _answer(job, wait, response)
 
 
-@router.get("/{job_id}", response_model=Job)
+@router.get("/{job_id}", response_model=Job, responses={200: {"headers": JOB_HEADERS}})
 async def read_job(
     job_id: JobId, resources: ResourcesDep, stopping: StoppingDep, wait: Wait, response: Response
 ) -> Job:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from emserve.cards import CardScore, Catalogue, ModelCard, ModelState, Norms, Source
 from emserve.errors import BrokerUnavailable, UserError
 from emserve.errors import UnknownModel as UnknownModelAsked
+from emserve.jobs import Frozen
 from emserve.params import Parameters
 from emserve.tally import Event
 from service.deps import ResourcesDep
@@ -24,7 +24,7 @@ class ModelNotFound(UserError):
     status = 404
 
 
-class Residency(BaseModel):
+class Residency(Frozen):
     """A worker that holds the model warm."""
 
     worker: str
@@ -35,7 +35,7 @@ class Residency(BaseModel):
     """How long loading took, the comparison of its SHA-256 included."""
 
 
-class Speed(BaseModel):
+class Speed(Frozen):
     """What was measured of the jobs that ran, on whatever devices, since counting began."""
 
     pixels: float
@@ -45,7 +45,7 @@ class Speed(BaseModel):
     pixels_per_second: float
 
 
-class Model(BaseModel):
+class Model(Frozen):
     """A model as the API shows it."""
 
     id: str
@@ -79,7 +79,7 @@ class Model(BaseModel):
     """Defaults of its own for volumes with `mode` stack or orthoplane, where they are others."""
 
 
-class ModelList(BaseModel):
+class ModelList(Frozen):
     """All models, by name and version."""
 
     models: list[Model]

@@ -12,7 +12,7 @@ from emserve.imaging import ResultFormat
 from service.deps import JobId, RegionQuery, ResourcesDep
 from service.fields import listed
 from service.files import file_answer, from_store, object_answer
-from service.openapi import CONDITIONS, FILE_HEADERS, OBJECT_HEADERS, header
+from service.openapi import CONDITIONS, FILE_HEADERS, OBJECT_HEADERS, Fragment, header, ref
 from service.resources import Resources
 from service.results import Excerpt, class_chunk, download_name, finished, part, rendered, stored_object
 
@@ -34,26 +34,17 @@ _OBJECTS_TYPES: dict[str, ObjectsFormat] = {
     "text/csv": "csv",
 }
 _BINARY = {"type": "string", "format": "binary"}
-_OBJECTS_SCHEMA = {
-    "type": "object",
-    "required": ["count", "objects"],
-    "properties": {
-        "count": {"type": "integer", "minimum": 0},
-        "objects": {"type": "array", "items": {"type": "object", "description": "The measures"}},
-    },
-}
 
 
 def _files(
-    types: dict[str, dict[str, Any]], headers: dict[str, Any] = FILE_HEADERS
-) -> Any:  # OpenAPI fragments, free-form by nature
+    types: dict[str, Fragment], headers: Fragment = FILE_HEADERS
+) -> Any:  # FastAPI wants another type of dictionary
     """What an operation answers that serves files of these media types, each with its schema."""
     whole = {name: {"schema": schema} for name, schema in types.items()}
-    part: dict[str, Any] = {name: {} for name in types}
     return {
         200: {"content": whole, "headers": headers, "description": "The file"},
         206: {
-            "content": part,
+            "content": {name: {"schema": _BINARY} for name in types},  # a part of JSON is none
             "headers": {**headers, "Content-Range": header("`bytes 0-99/1000`")},
             "description": "The range of it that was asked for",
         },
@@ -108,7 +99,9 @@ async def labels(
 @router.get(
     "/labels.zarr/{path:path}",
     response_class=Response,
-    responses=_files({"application/json": {}, "application/octet-stream": _BINARY}, OBJECT_HEADERS),
+    responses=_files(
+        {"application/json": {"type": "object"}, "application/octet-stream": _BINARY}, OBJECT_HEADERS
+    ),
     openapi_extra=CONDITIONS,
 )
 async def labels_zarr(
@@ -133,7 +126,7 @@ async def labels_zarr(
 @router.get(
     "/objects",
     response_class=Response,
-    responses=_files({"application/json": _OBJECTS_SCHEMA, "text/csv": {"type": "string"}}),
+    responses=_files({"application/json": ref("Objects"), "text/csv": {"type": "string"}}),
     openapi_extra=CONDITIONS,
 )
 async def objects(
@@ -165,7 +158,11 @@ async def preview(
     return await _result(request, resources, job_id, ResultFormat.PREVIEW, Excerpt(z=z))
 
 
-@router.get("/provenance", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+@router.get(
+    "/provenance",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": ref("Provenance")}}}},
+)
 def provenance(job_id: JobId, resources: ResourcesDep) -> Response:
     """What ran: checksums of input and weights, parameters, software, device, seconds by stage."""
     _, _, execution_id = finished(resources, job_id)

@@ -123,10 +123,13 @@ def test_what_is_no_http_is_answered_with_a_problem(hasty: RunningService, sent:
     assert problem["request_id"]
 
 
+@pytest.mark.parametrize("end", [b"", b" HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 @pytest.mark.parametrize("start", [b"GET /livez HTTP/1.1\r\nX-Long: ", b"GET /"])
-def test_a_head_without_end_is_refused(hasty: RunningService, start: bytes) -> None:
+def test_a_head_that_is_too_long_is_refused_with_or_without_its_end(
+    hasty: RunningService, start: bytes, end: bytes
+) -> None:
     with closing(_connect(hasty)) as connection:
-        connection.sendall(start + b"a" * (HEAD_BYTES + 1))
+        connection.sendall(start + b"a" * (HEAD_BYTES + 1) + end)
         status, problem = _answer(connection)
     assert status == 431
     assert str(HEAD_BYTES) in problem["detail"]

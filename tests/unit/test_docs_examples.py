@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
 
-from workers.provenance import Provenance
-
 _OPENAPI = Path(__file__).parents[2] / "openapi"
 _SCHEMAS = {
     "params.json": "Parameters",
@@ -16,6 +14,8 @@ _SCHEMAS = {
     "job.json": "Job",
     "problem.json": "Problem",
     "model.json": "Model",
+    "objects.json": "Objects",
+    "provenance.json": "Provenance",
 }
 
 
@@ -30,11 +30,6 @@ def test_an_example_fits_its_schema(name: str, schema: str) -> None:
     assert [error.message for error in validator.iter_errors(_example(name))] == []
 
 
-def test_the_example_of_provenance_is_one() -> None:
-    example = _example("provenance.json")
-    assert example == Provenance.model_validate(example).model_dump(mode="json")
-
-
 def test_the_examples_are_of_one_job() -> None:
     job, objects, provenance = (_example(name) for name in ("job.json", "objects.json", "provenance.json"))
     assert job["status"] == "succeeded"
@@ -45,7 +40,7 @@ def test_the_examples_are_of_one_job() -> None:
 
 def test_no_example_is_without_a_test() -> None:
     names = {path.name for path in (_OPENAPI / "examples").glob("*.json")}
-    assert names == {*_SCHEMAS, "objects.json", "provenance.json"}
+    assert names == set(_SCHEMAS)
 
 
 @pytest.mark.parametrize("path", sorted((_OPENAPI / "examples").glob("*.json")), ids=lambda path: path.name)

@@ -17,6 +17,7 @@ from emserve.installer.installer import released_cards
 from emserve.jobs import Job
 from emserve.params import Parameters
 from emserve.scores import Scores
+from service.measures import ObjectMeasures
 from tests.sheets import merged_of
 from tests.volumes import labelled
 from training.stacks import ArrayVolume
@@ -76,7 +77,9 @@ def test_every_parameter_is_explained_with_its_default(api: str) -> None:
 def test_every_measure_is_explained(api: str, workspace: Workspace) -> None:
     labels = np.ones((3, 3), np.uint32)
     scene = Scene(ArrayRows(labels), (1.0, 1.0), {1: "mito"}, np.ones(2, np.float32))
-    assert [name for name in measure(merged_of(workspace, labels), scene) if f"`{name}`" not in api] == []
+    names = list(measure(merged_of(workspace, labels), scene))
+    assert [name for name in names if f"`{name}`" not in api] == []
+    assert set(names) <= ObjectMeasures.model_fields.keys()
 
 
 def test_every_measure_of_a_volume_is_explained(api: str, workspace: Workspace) -> None:
@@ -86,6 +89,7 @@ def test_every_measure_of_a_volume_is_explained(api: str, workspace: Workspace) 
     request = Request3D(ArrayVolume(labels.astype(np.uint8)), (1.0, 1.0, 1.0), params, card, "")
     table = measure_volume(labelled(labels, workspace), request, lambda: None)
     assert [name for name in table if f"`{name}`" not in api] == []
+    assert set(table) <= ObjectMeasures.model_fields.keys()
 
 
 def test_every_field_of_a_job_is_explained(api: str) -> None:
