@@ -111,6 +111,7 @@ class Downloader:
                             f"{url} sends more than the {size_bytes} bytes of its record. Nothing was kept."
                         )
                     file.write(chunk)
+                    file.flush()  # whatever ends this process, the file has all that came
                     on_bytes(have, size_bytes)
 
     def _at_a_rate(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
