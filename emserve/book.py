@@ -193,11 +193,19 @@ class JobBook:
         return None
 
     def list_again(self, job_id: str) -> None:
-        """Lists a stored job that the broker does not know. Raises JobNotFound and RecordUnreadable."""
+        """Lists a stored job that the broker does not know, or knows only by what its worker has reported
+        since. Raises JobNotFound and RecordUnreadable."""
+        # In this order: an end is stored before it is reported, so one that is reported and not stored is of
+        # a storage that was set back. Everything else that is reported is newer than what is stored.
+        reported = self.live.reported(job_id)
         record, end = self.record_and_end(job_id)
-        status = end.status if end else JobStatus.QUEUED
-        attempt = end.attempt if end else self.attempts.count(job_id) + 1
-        self.live.add_again(record, LiveState(status=status, attempt=attempt))
+        if end is not None:
+            state = LiveState(status=end.status, attempt=end.attempt)
+        elif reported is not None and not reported.status.ended:
+            state = reported
+        else:
+            state = LiveState(status=JobStatus.QUEUED, attempt=self.attempts.count(job_id) + 1)
+        self.live.add(record, state)
         if end is None and self.wants_cancel(job_id):
             self.live.mark_cancelling(job_id)
 

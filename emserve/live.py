@@ -68,6 +68,7 @@ class LiveBoard:
         with broker_errors(), self._redis.pipeline() as pipe:
             key = _key(record.id)
             pipe.hset(key, "state", state.model_dump_json(exclude_none=True))
+            pipe.hdel(key, "cancelling")  # only the storage knows whether that is still so
             pipe.hset(key, "model", record.model.id)
             for name, value in record.tags.items():
                 pipe.hset(key, f"tag:{name}", value)
@@ -78,15 +79,11 @@ class LiveBoard:
                 pipe.sadd(_ACTIVE, record.id)
             pipe.execute()
 
-    def add_again(self, record: JobRecord, state: LiveState) -> None:
-        """Lists a job that this broker does not know, or knows only by what its worker has reported since:
-        what is reported of a job that has not ended is newer than `state`."""
-        if state.status.ended:
-            self.add(record, state)
-            return
+    def reported(self, job_id: str) -> LiveState | None:
+        """What was last reported of a job, whether or not it is listed; no wish to cancel it."""
         with broker_errors():
-            reported = self._redis.hget(_key(record.id), "state")
-        self.add(record, LiveState.parse(reported) if reported else state)
+            value = self._redis.hget(_key(job_id), "state")
+        return LiveState.parse(value) if value is not None else None
 
     def forget(self, job_id: str) -> None:
         with broker_errors(), self._redis.pipeline() as pipe:

@@ -25,6 +25,8 @@ from emserve.installer.removal import jobs_in_need
 from emserve.jobs import JobStatus, PinnedModel
 from emserve.live import Filter, LiveState
 from emserve.reconciler import Reconciler
+from emserve.settings import Settings
+from emserve.sweeper import Sweeper
 from emserve.tickets import connect
 from tests.integration.bookkeeping import accept, end_of, finish_part, lease, write
 from tests.integration.workshop import record_of
@@ -398,6 +400,38 @@ class TestLosses:
         assert {job.id for job in book.page(Filter(), None, 9).jobs} == {kept, forgotten}
         again.run_once()
         assert set(book.tickets.waiting()) == {kept, forgotten}
+
+    def test_a_job_whose_end_the_storage_forgot_runs_again_whatever_the_broker_remembers(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        ended, cancelling = accept(book), accept(book)
+        book.finish(ended, end_of("execution"))
+        lease(redis, cancelling)
+        book.cancel(cancelling)
+        for key in (storage.end_key(ended), storage.cancel_key(cancelling)):  # set back to an older copy
+            storage.remove(book.store, key)
+        for job_id in (ended, cancelling):
+            redis.zrem("emserve:jobs", job_id)
+        for key in ("emserve:index-built", "rq:queue:emserve", "rq:wip:emserve"):
+            redis.delete(key)
+        for _ in range(3):
+            reconciler.run_once()
+        assert set(book.tickets.waiting()) == {ended, cancelling} == book.live.active()
+        assert {job.id for job in book.page(Filter(status=JobStatus.QUEUED), None, 9).jobs} == {
+            ended,
+            cancelling,
+        }
+
+    def test_the_sweeper_finds_a_job_whose_end_the_storage_forgot(
+        self, book: JobBook, reconciler: Reconciler, tmp_path: Path
+    ) -> None:
+        job_id = accept(book)
+        book.finish(job_id, end_of("execution"))
+        book.tickets.remove(job_id)
+        storage.remove(book.store, storage.end_key(job_id))
+        Sweeper(book, Settings(data_dir=tmp_path)).run_once()
+        assert [reconciler.run_once() for _ in range(2)] == [[], [job_id]]
+        assert book.tickets.waiting() == [job_id]
 
     def test_a_record_that_cannot_be_read_holds_nobody_up(
         self, book: JobBook, reconciler: Reconciler, redis: Redis
