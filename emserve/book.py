@@ -17,6 +17,7 @@ from emserve.attempts import Attempts
 from emserve.errors import (
     BrokerUnavailable,
     EmserveError,
+    FileRefused,
     JobDeleted,
     JobLost,
     JobNotFound,
@@ -96,10 +97,21 @@ class JobBook:
         """What was accepted. Raises JobNotFound, JobDeleted among it, and RecordUnreadable."""
         if not PATTERN.fullmatch(job_id):
             raise JobNotFound(job_id)
-        value = storage.read(self.store, storage.record_key(job_id))
-        if value is None:
-            raise self._absence(job_id)
+        with self._fault_of(job_id):
+            value = storage.read(self.store, storage.record_key(job_id))
+            if value is None:
+                raise self._absence(job_id)
         return _parsed(JobRecord, job_id, value)
+
+    @contextlib.contextmanager
+    def _fault_of(self, job_id: str) -> Iterator[None]:
+        """Around what reads of one job alone: what the disk refuses of it is that job's fault."""
+        try:
+            yield
+        except FileRefused as error:
+            if storage.refuses_all(self.store):
+                raise
+            raise RecordUnreadable(job_id, cause=error.cause) from error
 
     def _absence(self, job_id: str) -> JobNotFound:
         """Why there is no record."""
@@ -113,7 +125,8 @@ class JobBook:
         RecordUnreadable."""
         if not PATTERN.fullmatch(job_id):
             raise JobNotFound(job_id)
-        value = storage.read(self.store, storage.end_key(job_id))
+        with self._fault_of(job_id):
+            value = storage.read(self.store, storage.end_key(job_id))
         return None if value is None else _parsed(JobEnd, job_id, value)
 
     def record_and_end(self, job_id: str) -> tuple[JobRecord, JobEnd | None]:
@@ -126,7 +139,10 @@ class JobBook:
     def read(self, job_id: str) -> Job:
         """The job as the API shows it, links left out. Raises JobNotFound."""
         record, end = self.record_and_end(job_id)
-        return self._ended(record, end) if end else self._unended(record)
+        if end is not None:
+            return self._ended(record, end)
+        with self._fault_of(job_id):
+            return self._unended(record)
 
     def _unended(self, record: JobRecord) -> Job:
         warnings = list(record.warnings)
@@ -204,10 +220,12 @@ class JobBook:
         elif reported is not None and not reported.status.ended:
             state = reported
         else:
-            state = LiveState(status=JobStatus.QUEUED, attempt=self.attempts.count(job_id) + 1)
+            with self._fault_of(job_id):
+                state = LiveState(status=JobStatus.QUEUED, attempt=self.attempts.count(job_id) + 1)
         self.live.add(record, state)
-        if end is None and self.wants_cancel(job_id):
-            self.live.mark_cancelling(job_id)
+        with self._fault_of(job_id):
+            if end is None and self.wants_cancel(job_id):
+                self.live.mark_cancelling(job_id)
 
     # ---- cancel -----------------------------------------------------------------------------------
 
@@ -267,7 +285,8 @@ class JobBook:
             storage.remove(self.store, storage.input_key(job_id))
             storage.create(self.store, storage.tombstone_key(job_id), tombstone)
         # No record, no job: readers agree from here on, and nobody writes a record twice.
-        storage.remove(self.store, storage.record_key(job_id))
+        with contextlib.suppress(FileRefused):  # it goes with its folder, or that is refused too
+            storage.remove(self.store, storage.record_key(job_id))
         with contextlib.suppress(BrokerUnavailable):  # whoever takes the ticket finds no record
             if job_id not in self.tickets.leased():
                 self.tickets.remove(job_id)

@@ -297,17 +297,26 @@ class StorageUnavailable(EmserveError):
         self.cause = cause
 
 
+class FileRefused(StorageUnavailable):
+    """The disk is there, and does not open this file or folder: it is somebody else's, or of another kind."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("The storage refuses one of its files; the server's log says which.", cause=cause)
+
+
 class RecordUnreadable(EmserveError):
-    """What is stored of a job is damaged, or another version's."""
+    """What is stored of a job is damaged, refused by the disk, or another version's."""
 
     slug = "unreadable-record"
     title = "The job's record cannot be read"
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: str, *, cause: str = "") -> None:
         super().__init__(
-            f"What is stored of the job {job_id} cannot be read: it is damaged, or a newer version of the "
-            "service wrote it. Other jobs are as they were. This one can be deleted, and sent again."
+            f"What is stored of the job {job_id} cannot be read: it is damaged, its files may not be opened, "
+            "or a newer version of the service wrote it. Other jobs are as they were. This one can be "
+            "deleted, and sent again."
         )
+        self.cause = cause
 
 
 class BrokerFull(BrokerUnavailable):

@@ -6,7 +6,8 @@ import socket
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import JobDeleted, JobNotFound, RecordUnreadable
+from emserve.complaints import Complaints
+from emserve.errors import FileRefused, JobDeleted, JobNotFound, RecordUnreadable
 from emserve.lease_watch import LeaseWatch
 from emserve.live import LiveState
 from emserve.logs import about
@@ -27,8 +28,7 @@ class Reconciler:
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._lease_seconds = lease_seconds
         self._suspects: set[str] = set()
-        self._unreadable: set[str] = set()
-        """Jobs told of once and left alone; who mends their records starts the service again."""
+        self._complaints = Complaints(log)
         self._has_looked = False
 
     def run_once(self) -> list[str]:
@@ -62,7 +62,7 @@ class Reconciler:
             except JobNotFound:  # an upload that has not become a job
                 continue
             except RecordUnreadable as error:
-                log.warning("cannot list a job", extra={"job_id": job_id, "reason": str(error)})
+                log.warning("cannot list a job", extra={"job_id": job_id, "reason": error.for_operators})
                 continue
             count += 1
         return count
@@ -76,18 +76,21 @@ class Reconciler:
         active = self._book.live.active()
         for job_id in expired - active - held:  # it ended, and its worker died before it could say so
             tickets.remove(job_id)
-        suspects = active - held - self._unreadable
+        suspects = active - held
         lost = sorted(suspects & (self._suspects | expired))
         if self._book.live.is_settling:  # a worker may have it, and renew a lease that the broker forgot
             lost = [job_id for job_id in lost if job_id in expired or not self._book.attempts.count(job_id)]
         self._suspects = suspects - set(lost)
-        for job_id in lost:
-            try:
-                self._put_right(job_id)
-            except RecordUnreadable as error:  # it keeps none of the others
-                self._unreadable.add(job_id)
-                log.warning("cannot resume a job", extra={"job_id": job_id, "reason": str(error)})
-        return lost
+        return [job_id for job_id in lost if self._can_put_right(job_id)]
+
+    def _can_put_right(self, job_id: str) -> bool:
+        try:
+            self._put_right(job_id)
+        except (RecordUnreadable, FileRefused) as error:  # it keeps none of the others
+            self._complaints.make(job_id, "cannot resume a job", reason=error.for_operators)
+            return False
+        self._complaints.withdraw(job_id)
+        return True
 
     def _drop(self, lease: str) -> bool:
         dropped = self._book.tickets.drop_lease(lease)

@@ -2,20 +2,21 @@
 
 import contextlib
 import errno
+import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, NotFoundError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from emserve.errors import StorageFull, StorageUnavailable
+from emserve.errors import FileRefused, StorageFull, StorageUnavailable
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -25,6 +26,7 @@ TOMBSTONES = "tombstones"
 PROBES = "probes"
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _NO_BUCKET = "<Code>NoSuchBucket</Code>"
 _MOST_PARTS = 9000
@@ -135,26 +137,35 @@ def storage_errors() -> Iterator[None]:
     except (BaseError, OSError) as error:
         if is_full(error):
             raise StorageFull("what this request stores") from error
+        if isinstance(error, InvalidPathError) or _is_one_of(_REFUSED, error):
+            raise FileRefused(_cause(error)) from error
         raise _unavailable(error) from error
 
 
 def _unavailable(error: BaseException) -> StorageUnavailable:
+    return StorageUnavailable(
+        "The storage cannot be reached; the server's log says why. Try again.", cause=_cause(error)
+    )
+
+
+def _cause(error: BaseException) -> str:
     """Of an error of the store, which has pages, one line for operators: what was asked, what came of it."""
     text = str(error)
     asked = text.partition("\n")[0].partition(": <?xml")[0]  # how S3 answers
     details = (found[1] for found in (detail.search(text) for detail in _DETAILS) if found)
-    return StorageUnavailable(
-        "The storage cannot be reached; the server's log says why. Try again.",
-        cause=f"{asked} ({', '.join(dict.fromkeys(details)) or type(error).__name__})",
-    )
+    return f"{asked} ({', '.join(dict.fromkeys(details)) or type(error).__name__})"
 
 
 def is_full(error: BaseException) -> bool:
     """Whether an error of the operating system or of the store says that the disk is full."""
+    return _is_one_of(_FULL, error)
+
+
+def _is_one_of(numbers: Sequence[int], error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in _FULL
+        return error.errno in numbers
     # obstore tells the operating system's error in its text alone.
-    return any(f"(os error {number})" in str(error) for number in _FULL)
+    return any(f"(os error {number})" in str(error) for number in numbers)
 
 
 def read(store: ObjectStore, key: str) -> bytes | None:
@@ -165,7 +176,16 @@ def read(store: ObjectStore, key: str) -> bytes | None:
         except (NotFoundError, FileNotFoundError) as error:
             if _NO_BUCKET in str(error):  # which is not to say that there is no such object
                 raise _unavailable(error) from error
+            path = local_folder(store, key)
+            if path is not None and path.is_dir():  # which the store does not tell from what is not there
+                raise FileRefused(f"{path} is a folder.") from error
             return None
+
+
+def refuses_all(store: ObjectStore) -> bool:
+    """Whether a disk does not let us in at all, so that what it refuses is no single file's fault."""
+    folder = local_folder(store, JOBS)
+    return folder is not None and folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
 
 
 def exists(store: ObjectStore, key: str) -> bool:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from emserve import storage
 from emserve.book import JobBook
+from emserve.complaints import Complaints
 from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
 from emserve.ids import PATTERN, made_at
 from emserve.scratch import sweep
@@ -44,6 +45,7 @@ class Sweeper:
         """When each job ended that was looked at since `_looked_at`, so that a pass reads few files."""
         self._looked_at = datetime.min.replace(tzinfo=UTC)
         self._suspects: set[str] = set()
+        self._complaints = Complaints(log)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -83,7 +85,7 @@ class Sweeper:
         for job_id in found:
             if self._stopping.is_set():
                 return removed
-            with _faults_told(job_id):
+            with self._faults_told(job_id):
                 if job_id in deleted or self._has_expired(job_id, now):
                     self._book.delete(job_id)
                     removed.append(job_id)
@@ -139,12 +141,13 @@ class Sweeper:
             if changed < before and PurePath(key).stem not in kept:
                 storage.remove(self._book.store, key)
 
-
-@contextlib.contextmanager
-def _faults_told(job_id: str) -> Iterator[None]:
-    """A folder that cannot be read or removed keeps none of the others."""
-    try:
-        yield
-    except (EmserveError, ValidationError) as error:
-        reason = error.for_operators if isinstance(error, EmserveError) else str(error)
-        log.warning("cannot sweep", extra={"job_id": job_id, "reason": reason})
+    @contextlib.contextmanager
+    def _faults_told(self, job_id: str) -> Iterator[None]:
+        """A folder that cannot be read or removed keeps none of the others."""
+        try:
+            yield
+        except (EmserveError, ValidationError) as error:
+            reason = error.for_operators if isinstance(error, EmserveError) else str(error)
+            self._complaints.make(job_id, "cannot sweep", reason=reason)
+        else:
+            self._complaints.withdraw(job_id)

@@ -206,6 +206,8 @@ class Supervisor(Worker):
                 # A lease that could not be given up runs out, and the reconciler queues the job again.
                 reason = error.for_operators if isinstance(error, EmserveError) else str(error)
                 log.warning("broker or storage went between two steps", extra={"reason": reason})
+            except RecordUnreadable as error:  # since it was taken: the reconciler says so, too
+                log.error("cannot read a job", extra={"reason": error.for_operators})
             finally:
                 self._job_id = None
             self.set_state(WorkerStatus.IDLE)
@@ -269,7 +271,7 @@ class Supervisor(Worker):
         except JobNotFound:
             return None
         except RecordUnreadable as error:
-            log.error("cannot read a job", extra={"reason": str(error)})
+            log.error("cannot read a job", extra={"reason": error.for_operators})
             return None
         if end is not None or self._book.tickets.other_lease(job_id, execution_id):
             return None
