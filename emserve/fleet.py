@@ -2,8 +2,9 @@
 
 import contextlib
 from collections.abc import Iterable
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import as_text
@@ -27,6 +28,14 @@ class WorkerEntry(BaseModel):
     """What it works on."""
     residents: list[Resident] = []
     """The models that it holds warm, the most recently used last."""
+
+    @classmethod
+    def parse(cls, value: bytes | str) -> Self | None:
+        """None for what another version wrote and this one does not understand."""
+        try:
+            return cls.model_validate_json(value)
+        except ValidationError:
+            return None
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented way
     @property
@@ -62,7 +71,8 @@ class Fleet:
             gone = [name for name, value in zip(names, values, strict=True) if value is None]
         if gone:
             self._drop(gone)
-        return [WorkerEntry.model_validate_json(value) for value in values if value is not None]
+        entries = (WorkerEntry.parse(value) for value in values if value is not None)
+        return [entry for entry in entries if entry is not None]
 
     def _drop(self, names: Iterable[str]) -> None:
         lost = 0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis
 from rq.utils import as_text
 
@@ -41,8 +41,12 @@ class LiveState(BaseModel):
     progress: Progress | None = None
 
     @classmethod
-    def parse(cls, value: bytes | str) -> Self:
-        return cls.model_validate_json(value)
+    def parse(cls, value: bytes | str) -> Self | None:
+        """None for what another version wrote and this one does not understand."""
+        try:
+            return cls.model_validate_json(value)
+        except ValidationError:
+            return None
 
 
 class Filter(BaseModel):
@@ -177,8 +181,11 @@ class LiveBoard:
                 pipe.hmget(_key(job_id), ["state", "cancelling", "model", tag_field])
             rows = pipe.execute()
         for job_id, (value, cancelling, model, tag) in zip(ids, rows, strict=True):
+            if value is None or model is None:
+                continue
             state = _state(value, cancelling)
-            if state is not None and _passes(chosen, state.status, model, tag):
+            # Without a state a job that has no end is shown as one that waits.
+            if _passes(chosen, state.status if state else JobStatus.QUEUED, model, tag):
                 yield job_id
 
 
@@ -186,7 +193,7 @@ def _state(value: bytes | str | None, cancelling: bytes | str | None) -> LiveSta
     if value is None:
         return None
     state = LiveState.parse(value)
-    if cancelling is None or state.status.ended:
+    if state is None or cancelling is None or state.status.ended:
         return state
     return state.model_copy(update={"status": JobStatus.CANCELLING})
 

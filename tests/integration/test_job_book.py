@@ -20,6 +20,7 @@ from emserve.errors import (
     JobNotFound,
     RecordUnreadable,
 )
+from emserve.fleet import Fleet, WorkerEntry
 from emserve.ids import new_id
 from emserve.installer.removal import jobs_in_need
 from emserve.jobs import JobStatus, PinnedModel
@@ -27,6 +28,7 @@ from emserve.live import Filter, LiveState
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.sweeper import Sweeper
+from emserve.tally import Event
 from emserve.tickets import connect
 from tests.integration.bookkeeping import accept, end_of, finish_part, lease, write
 from tests.integration.workshop import record_of
@@ -421,6 +423,33 @@ class TestLosses:
             ended,
             cancelling,
         }
+
+    def test_live_data_of_another_version_holds_nobody_up(
+        self, book: JobBook, reconciler: Reconciler, redis: Redis
+    ) -> None:
+        foreign, lost = accept(book), accept(book)
+        redis.hset(f"emserve:job:{foreign}", "state", '{"status":"running","attempt":1,"stage":"refine"}')
+        assert book.read(foreign).status is JobStatus.QUEUED
+        assert [job.id for job in book.page(Filter(), None, 9).jobs] == [lost, foreign]
+        assert [job.id for job in book.page(Filter(status=JobStatus.QUEUED), None, 9).jobs] == [lost, foreign]
+        redis.zrem("emserve:jobs", foreign)
+        for key in ("emserve:active", "emserve:index-built", "rq:queue:emserve"):
+            redis.delete(key)
+        book.live.add(book.record(lost), LiveState(status=JobStatus.QUEUED))
+        for _ in range(3):
+            reconciler.run_once()
+        assert set(book.tickets.waiting()) == {foreign, lost}
+
+    def test_a_worker_of_another_version_is_no_worker_that_anybody_understands(
+        self, book: JobBook, redis: Redis
+    ) -> None:
+        fleet = Fleet(redis)
+        known = WorkerEntry(name="w1", device="cpu")
+        fleet.renew(known)
+        redis.sadd("emserve:workers", "w9")
+        redis.set("emserve:worker:w9", '{"name":"w9","devices":["cpu"]}')
+        assert fleet.workers() == [known]
+        assert book.tally.totals().get(Event.WORKER_LOST) is None
 
     def test_the_sweeper_finds_a_job_whose_end_the_storage_forgot(
         self, book: JobBook, reconciler: Reconciler, tmp_path: Path
