@@ -113,12 +113,17 @@ class JobBook:
                 raise
             raise RecordUnreadable(job_id, cause=error.cause) from error
 
-    def _absence(self, job_id: str) -> JobNotFound:
+    def _absence(self, job_id: str) -> JobNotFound | RecordUnreadable:
         """Why there is no record."""
         value = storage.read(self.store, storage.tombstone_key(job_id))
-        if value is None:
-            return JobNotFound(job_id)
-        return JobDeleted(job_id, _parsed(Tombstone, job_id, value).deleted_at)
+        if value is not None:
+            return JobDeleted(job_id, _parsed(Tombstone, job_id, value).deleted_at)
+        # An upload leaves neither. Nobody but its owner is to remove a result.
+        if storage.exists(self.store, storage.end_key(job_id)) or self.attempts.count(job_id):
+            return RecordUnreadable(
+                job_id, cause=f"{storage.record_key(job_id)} is gone, and the rest is there."
+            )
+        return JobNotFound(job_id)
 
     def end_of(self, job_id: str) -> JobEnd | None:
         """How the job ended, or None while it has not. Raises JobNotFound for what is no id, and

@@ -11,7 +11,7 @@ from redis import Redis
 
 from emserve import storage
 from emserve.book import JobBook
-from emserve.errors import JobDeleted, JobNotFound
+from emserve.errors import JobDeleted, JobNotFound, RecordUnreadable
 from emserve.ids import new_id
 from emserve.jobs import JobStatus
 from emserve.live import Filter
@@ -159,6 +159,30 @@ class TestUploads:
         _age(upload / "input#1", timedelta(days=2))
         assert [sweeper.run_once() for _ in range(2)] == [[], [upload.name]]
         assert not upload.exists()
+
+
+class TestLostRecords:
+    @pytest.mark.parametrize("has_ended", [True, False], ids=["ended", "running"])
+    def test_what_is_left_of_a_job_is_told_once_and_stays_until_somebody_deletes_it(
+        self, book: JobBook, sweeper_of: Make, caplog: pytest.LogCaptureFixture, has_ended: bool
+    ) -> None:
+        job_id = accept(book)
+        book.begin(job_id, "execution", "worker")
+        result = write(book, job_id, "execution")
+        if has_ended:
+            book.finish(job_id, end_of("execution"))
+        storage.remove(book.store, storage.record_key(job_id))
+        sweeper = sweeper_of(book)
+        assert [sweeper.run_once(_later(number * _WEEK)) for number in range(4)] == [[], [], [], []]
+        assert storage.exists(book.store, result)
+        told = [record.__dict__ for record in caplog.records if record.message == "cannot sweep"]
+        assert [line["job_id"] for line in told] == [job_id]
+        assert "job.json is gone" in told[0]["reason"]
+
+        with pytest.raises(RecordUnreadable):
+            book.read(job_id)
+        book.delete(job_id)
+        assert storage.children(book.store, storage.JOBS) == []
 
 
 class TestLeftOvers:
