@@ -103,6 +103,10 @@ class JobBook:
                 raise self._absence(job_id)
         return _parsed(JobRecord, job_id, value)
 
+    def stored_ids(self) -> list[str]:
+        """What the folders of jobs and of uploads are named; without what else somebody put there."""
+        return [name for name in storage.children(self.store, storage.JOBS) if PATTERN.fullmatch(name)]
+
     @contextlib.contextmanager
     def _fault_of(self, job_id: str) -> Iterator[None]:
         """Around what reads of one job alone: what the disk refuses of it is that job's fault."""

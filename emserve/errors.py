@@ -313,8 +313,8 @@ class RecordUnreadable(EmserveError):
     def __init__(self, job_id: str, *, cause: str = "") -> None:
         super().__init__(
             f"What is stored of the job {job_id} cannot be read: it is damaged, its files are gone or may "
-            "not be opened, or a newer version of the service wrote it. Other jobs are as they were. This one "
-            "can be deleted, and sent again."
+            "not be opened, or a newer version of the service wrote it. Other jobs are as they were. This "
+            "one can be deleted, and sent again."
         )
         self.cause = cause
 

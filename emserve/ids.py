@@ -32,6 +32,6 @@ def made_at(job_id: str) -> datetime | None:
     """When an id was made, to the millisecond; None for one that `new_id` did not make."""
     try:
         value = uuid.UUID(job_id)
-    except ValueError:
+        return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == 7 else None
+    except (ValueError, OverflowError, OSError):  # no UUID, or of a time that is beyond the calendar
         return None
-    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == 7 else None

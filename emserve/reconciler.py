@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 
-from emserve import storage
 from emserve.book import JobBook
 from emserve.complaints import Complaints
 from emserve.errors import FileRefused, JobDeleted, JobNotFound, RecordUnreadable
@@ -54,7 +53,7 @@ class Reconciler:
         # By the list itself: a worker that reports on has brought a job's state back, and nothing else.
         listed = self._book.live.listed()
         count = 0
-        for job_id in storage.children(self._book.store, storage.JOBS):
+        for job_id in self._book.stored_ids():
             if job_id in listed:
                 continue
             try:

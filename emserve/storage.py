@@ -225,9 +225,26 @@ def part_bytes(store: ObjectStore, size_bytes: int) -> int:
 
 def children(store: ObjectStore, prefix: str) -> list[str]:
     """Names of the folders right under `prefix`."""
+    folder = local_folder(store, prefix)
+    if folder is not None:
+        return _folders_in(folder)
     with storage_errors():
         listing = obstore.list_with_delimiter(store, prefix + "/")
         return [path.rsplit("/", 1)[-1] for path in listing["common_prefixes"]]
+
+
+def _folders_in(folder: Path) -> list[str]:
+    # Not by the store, which lists nothing at all where one name is no text, or has a line break in it.
+    with storage_errors(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return [path.name for path in folder.iterdir() if _is_folder(path)]
+    return []
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # where a link leads to: whoever looks below it is told
+        return True
 
 
 def remove(store: ObjectStore, key: str) -> None:

@@ -19,7 +19,7 @@ from emserve import storage
 from emserve.book import JobBook
 from emserve.complaints import Complaints
 from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
-from emserve.ids import PATTERN, made_at
+from emserve.ids import made_at
 from emserve.scratch import sweep
 from emserve.settings import Settings
 
@@ -76,7 +76,7 @@ class Sweeper:
     def _sweep_jobs(self, now: datetime) -> list[str]:
         store = self._book.store
         deleted = {PurePath(key).stem for key, _ in storage.changes(store, storage.TOMBSTONES)}
-        found = [name for name in storage.children(store, storage.JOBS) if PATTERN.fullmatch(name)]
+        found = self._book.stored_ids()
         # After the names: a job that is accepted meanwhile is not missed here.
         listed, active = self._book.live.listed(), self._book.live.active()
         self._ends = {job_id: self._ends[job_id] for job_id in found if job_id in self._ends}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from emserve import storage
 from emserve.book import JobBook
 from emserve.cards import ModelCard, removal_mark
 from emserve.errors import BrokerUnavailable, JobNotFound
@@ -33,7 +32,7 @@ def jobs_in_need(book: JobBook, card_id: str) -> list[str]:
         known = book.live.active() if book.live.is_built else None
     except BrokerUnavailable:
         known = None
-    ids = storage.children(book.store, storage.JOBS) if known is None else known
+    ids = book.stored_ids() if known is None else known
     return [job_id for job_id in sorted(ids) if _needs(book, job_id, card_id)]
 
 

@@ -155,6 +155,27 @@ def test_the_sweeper_tells_of_a_job_once_and_sweeps_the_others(
     ]
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"new\nline", b"ffffffff-ffff-7fff-bfff-ffffffffffff"])
+def test_a_folder_of_an_odd_name_keeps_no_job(
+    book: JobBook, redis: Redis, tmp_path: Path, name: bytes
+) -> None:
+    lost, late = accept(book), accept(book)
+    book.delete(late)
+    odd = Path(os.fsdecode(os.fsencode(_path(book, storage.JOBS)) + b"/" + name))
+    try:
+        odd.mkdir()
+    except OSError:
+        pytest.skip("the disk has no such names")
+    redis.flushall()
+    reconciler = Reconciler(book)
+    for _ in range(3):
+        reconciler.run_once()
+    assert book.tickets.waiting() == [lost]
+    obstore.put(book.store, storage.input_key(late), b"late")
+    assert Sweeper(book, Settings(data_dir=tmp_path)).run_once() == [late]
+    assert odd.is_dir()
+
+
 def test_a_refused_file_is_a_fault_of_the_storage_where_no_job_is_read(book: JobBook) -> None:
     _path(book, "probes/x").mkdir(parents=True)
     with pytest.raises(FileRefused) as refused:

@@ -43,3 +43,4 @@ def test_an_id_tells_when_it_was_made() -> None:
     assert timedelta() <= datetime.now(UTC) - made < timedelta(seconds=5)
     assert made_at("a-name") is None
     assert made_at(str(uuid.uuid4())) is None
+    assert made_at("ffffffff-ffff-7fff-bfff-ffffffffffff") is None, "its year has five digits"
