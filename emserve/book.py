@@ -276,9 +276,20 @@ class JobBook:
 
         A worker that has it sees the tombstone, stops, and removes what it wrote since.
         """
-        with contextlib.suppress(JobDeleted, RecordUnreadable):
+        try:
             self.record(job_id)
+        except (JobDeleted, RecordUnreadable):
+            pass
+        except JobNotFound:
+            if not self._is_listed(job_id):
+                raise
         self._bury(job_id)
+
+    def _is_listed(self, job_id: str) -> bool:
+        """Whether the broker knows the job; one that was taken out of the storage by hand it still knows."""
+        with contextlib.suppress(BrokerUnavailable):
+            return self.live.is_listed(job_id)
+        return False
 
     def withdraw(self, job_id: str) -> None:
         """Makes sure that a refused upload is no job, whatever the storage took of it."""

@@ -119,6 +119,14 @@ class LiveBoard:
             members = self._redis.zrange(_INDEX, 0, -1)
         return {str(as_text(member)) for member in members}  # type: ignore[arg-type]  # bytes
 
+    def is_listed(self, job_id: str) -> bool:
+        """Whether a job is in the list, or active without being in it."""
+        with broker_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zscore(_INDEX, job_id)
+            pipe.sismember(_ACTIVE, job_id)
+            score, is_active = pipe.execute()
+        return score is not None or bool(is_active)
+
     def active(self) -> set[str]:
         with broker_errors():
             return {as_text(member) for member in self._redis.smembers(_ACTIVE)}

@@ -88,6 +88,12 @@ class Reconciler:
         except (RecordUnreadable, FileRefused) as error:  # it keeps none of the others
             self._complaints.make(job_id, "cannot resume a job", reason=error.for_operators)
             return False
+        except JobDeleted:
+            self._book.live.forget(job_id)
+        except JobNotFound:  # that may be the storage's fault, as when its folder is not mounted
+            reason = "The storage does not know it. Delete it, if it was removed by hand."
+            self._complaints.make(job_id, "cannot resume a job", reason=reason)
+            return False
         self._complaints.withdraw(job_id)
         return True
 
@@ -103,13 +109,7 @@ class Reconciler:
         if end is not None:
             self._book.live.put_state(job_id, LiveState(status=end.status, attempt=end.attempt))
             return
-        try:
-            record = self._book.record(job_id)
-        except JobDeleted:
-            self._book.live.forget(job_id)
-            return
-        except JobNotFound:  # the storage does not know it; that may be the storage's fault
-            return
+        record = self._book.record(job_id)
         with about(**record.traces):
             log.warning("job had neither ticket nor worker; resumed")
             self._book.resume(job_id)

@@ -194,6 +194,24 @@ def test_a_storage_that_has_lost_its_jobs_makes_nobody_forget_them(book: JobBook
     assert running in book.tickets.waiting()
 
 
+def test_a_job_that_was_removed_by_hand_is_told_once_and_forgotten_when_it_is_deleted(
+    book: JobBook, reconciler: Reconciler, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting, unended = accept(book), accept(book)
+    ended = _ended(JobStatus.SUCCEEDED)(book, redis)
+    for job_id in (unended, ended):
+        storage.remove_all(book.store, storage.job_prefix(job_id))
+        book.tickets.remove(job_id)
+    assert [reconciler.run_once() for _ in range(6)] == [[]] * 6
+    assert [record.__dict__["job_id"] for record in caplog.records] == [unended]
+    for job_id in (unended, ended):
+        book.delete(job_id)
+        book.delete(job_id)
+        with pytest.raises(JobDeleted):
+            book.read(job_id)
+    assert book.live.listed() == {waiting} == book.live.active()
+
+
 def test_whoever_races_with_a_deletion_nothing_is_left(book: JobBook, redis: Redis) -> None:
     chance = random.Random(5)
     with ThreadPoolExecutor(6) as threads:
