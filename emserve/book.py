@@ -1,6 +1,7 @@
 """The job book: every job from acceptance to end. Storage holds the truth, Redis what is live."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from redis import Redis
 
 from emserve import storage
 from emserve.attempts import Attempts
+from emserve.complaints import Complaints
 from emserve.errors import (
     BrokerUnavailable,
     EmserveError,
@@ -21,6 +23,7 @@ from emserve.errors import (
     JobDeleted,
     JobLost,
     JobNotFound,
+    RecordTooNew,
     RecordUnreadable,
     StorageFull,
     StorageUnavailable,
@@ -29,6 +32,7 @@ from emserve.ids import PATTERN
 from emserve.jobs import (
     MAX_ATTEMPTS,
     PROBLEM_PREFIX,
+    SCHEMA_VERSION,
     Attempt,
     Job,
     JobEnd,
@@ -39,10 +43,13 @@ from emserve.jobs import (
     Problem,
     QueuePlace,
     Tombstone,
+    Versioned,
 )
 from emserve.live import Filter, LiveBoard, LiveState
 from emserve.tally import Event, Tally
 from emserve.tickets import TicketQueue
+
+log = logging.getLogger(__name__)
 
 Stored = TypeVar("Stored", bound=BaseModel)
 
@@ -65,6 +72,7 @@ class JobBook:
         self.live = LiveBoard(redis)
         self.tickets = TicketQueue(redis)
         self.tally = Tally(redis)
+        self._complaints = Complaints(log)
 
     # ---- acceptance -------------------------------------------------------------------------------
 
@@ -210,11 +218,16 @@ class JobBook:
 
     def _listed(self, job_id: str) -> Job | None:
         try:
-            return self.read(job_id)
+            job = self.read(job_id)
         except JobDeleted:  # since it was listed, or while the broker was away
             self.live.forget(job_id)
-        except (JobNotFound, RecordUnreadable):  # the storage does not know it, or nobody can read it
+        except JobNotFound:  # the storage does not know it
             pass
+        except RecordUnreadable as error:
+            self._complaints.make(job_id, "cannot show a job in the list", reason=error.for_operators)
+        else:
+            self._complaints.withdraw(job_id)
+            return job
         return None
 
     def list_again(self, job_id: str) -> None:
@@ -446,6 +459,8 @@ class JobBook:
 
 def _parsed(kind: type[Stored], job_id: str, value: bytes) -> Stored:
     try:
+        if Versioned.model_validate_json(value).schema_version > SCHEMA_VERSION:
+            raise RecordTooNew(job_id)  # what looks the same may mean something else
         return kind.model_validate_json(value)
     except ValidationError as error:
         raise RecordUnreadable(job_id) from error

@@ -310,13 +310,20 @@ class RecordUnreadable(EmserveError):
     slug = "unreadable-record"
     title = "The job's record cannot be read"
 
+    why = "it is damaged, its files are gone or may not be opened, or a newer version of the service wrote it"
+
     def __init__(self, job_id: str, *, cause: str = "") -> None:
         super().__init__(
-            f"What is stored of the job {job_id} cannot be read: it is damaged, its files are gone or may "
-            "not be opened, or a newer version of the service wrote it. Other jobs are as they were. This "
-            "one can be deleted, and sent again."
+            f"What is stored of the job {job_id} cannot be read: {self.why}. Other jobs are as they were. "
+            "This one can be deleted, and sent again."
         )
         self.cause = cause
+
+
+class RecordTooNew(RecordUnreadable):
+    """A record of a form that was made up later than this version."""
+
+    why = "it was written by a newer version of the service, which can read it"
 
 
 class BrokerFull(BrokerUnavailable):

@@ -175,10 +175,15 @@ class JobInput(Frozen):
         return count
 
 
-class JobRecord(Frozen):
-    """`job.json`: what was accepted. Written before the 202, never changed."""
+class Versioned(Frozen):
+    """What outlives the version of the service that wrote it."""
 
     schema_version: int = SCHEMA_VERSION
+
+
+class JobRecord(Versioned):
+    """`job.json`: what was accepted. Written before the 202, never changed."""
+
     id: str
     model: PinnedModel
     params: Parameters
@@ -219,10 +224,9 @@ class JobResult(Frozen):
     """Wall-clock seconds by stage."""
 
 
-class JobEnd(Frozen):
+class JobEnd(Versioned):
     """`end.json`: how a job ended. The first writer wins and nobody changes it."""
 
-    schema_version: int = SCHEMA_VERSION
     status: JobStatus
     attempt: int
     execution_id: str | None

@@ -89,6 +89,12 @@ class LiveBoard:
             value = self._redis.hget(_key(job_id), "state")
         return LiveState.parse(value) if value is not None else None
 
+    def model(self, job_id: str) -> str | None:
+        """Id of the model that a listed job was accepted for."""
+        with broker_errors():
+            value = self._redis.hget(_key(job_id), "model")
+        return None if value is None else as_text(value)
+
     def forget(self, job_id: str) -> None:
         with broker_errors(), self._redis.pipeline() as pipe:
             pipe.delete(_key(job_id))

@@ -1,12 +1,17 @@
 """Removing a model, unless a job that was accepted still needs it."""
 
+import contextlib
 from collections.abc import Callable
 
+from pydantic import BaseModel, ValidationError
+
+from emserve import storage
 from emserve.book import JobBook
 from emserve.cards import ModelCard, removal_mark
-from emserve.errors import BrokerUnavailable, JobNotFound
+from emserve.errors import BrokerUnavailable, FileRefused, JobNotFound, RecordUnreadable
 from emserve.installer.errors import ModelInUse
 from emserve.installer.folder import ModelFolder
+from emserve.jobs import PinnedModel
 
 Needed = Callable[[], list[str]]
 """Gives the ids of the jobs that need the model."""
@@ -27,7 +32,8 @@ def remove(folder: ModelFolder, card: ModelCard, needed: Needed) -> None:
 def jobs_in_need(book: JobBook, card_id: str) -> list[str]:
     """Ids of the jobs that have not ended and were accepted for this model, oldest first.
 
-    While no broker runs, every stored job is looked at. Raises StorageUnavailable."""
+    While no broker runs, every stored job is looked at. Raises StorageUnavailable.
+    """
     try:
         known = book.live.active() if book.live.is_built else None
     except BrokerUnavailable:
@@ -41,4 +47,35 @@ def _needs(book: JobBook, job_id: str, card_id: str) -> bool:
         record, end = book.record_and_end(job_id)
     except JobNotFound:  # an upload that is no job yet, or one that was deleted
         return False
+    except RecordUnreadable:
+        return _may_need(book, job_id, card_id)
     return end is None and record.model.id == card_id
+
+
+def _may_need(book: JobBook, job_id: str, card_id: str) -> bool:
+    """Of a job that cannot be read as it is, but perhaps by a newer version, or once it is mended.
+
+    One of which nobody can tell the model cannot run, and keeps no model in the folder.
+    """
+    named = None
+    with contextlib.suppress(FileRefused):
+        if storage.exists(book.store, storage.end_key(job_id)):
+            return False
+        named = _model_named(storage.read(book.store, storage.record_key(job_id)) or b"")
+    if named is None:
+        with contextlib.suppress(BrokerUnavailable):
+            named = book.live.model(job_id)
+    return named == card_id
+
+
+class _Naming(BaseModel):
+    """All that must be understood of a record."""
+
+    model: PinnedModel
+
+
+def _model_named(record: bytes) -> str | None:
+    try:
+        return _Naming.model_validate_json(record).model.id
+    except ValidationError:
+        return None

@@ -488,6 +488,46 @@ class TestLosses:
             with pytest.raises(JobDeleted):
                 book.read(broken)
 
+    @pytest.mark.parametrize("name", ["job.json", "end.json"])
+    def test_what_a_newer_version_wrote_is_not_read_and_the_log_says_so_once(
+        self, book: JobBook, caplog: pytest.LogCaptureFixture, name: str
+    ) -> None:
+        job_id, other = accept(book), accept(book)
+        book.finish(job_id, end_of("execution"))
+        key = f"{storage.job_prefix(job_id)}/{name}"
+        value = storage.read(book.store, key)
+        assert value is not None
+        obstore.put(book.store, key, json.dumps(json.loads(value) | {"schema_version": 2}).encode())
+        with pytest.raises(RecordUnreadable, match="written by a newer version"):
+            book.read(job_id)
+        for _ in range(3):
+            assert [job.id for job in book.page(Filter(), None, 9).jobs] == [other]
+        assert [(line.message, line.__dict__["job_id"]) for line in caplog.records] == [
+            ("cannot show a job in the list", job_id)
+        ]
+
+        obstore.put(book.store, key, value)
+        assert book.read(job_id).status is JobStatus.SUCCEEDED
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_a_model_is_kept_for_jobs_of_its_own_that_cannot_be_read_and_for_no_others(
+        self, book: JobBook, is_listed: bool
+    ) -> None:
+        newer, damaged, ended = accept(book), accept(book), accept(book)
+        book.finish(ended, end_of("execution"))
+        card_id = book.record(newer).model.id
+        foreign = book.record(newer).model_dump(mode="json") | {"schema_version": 2}
+        obstore.put(book.store, storage.record_key(newer), json.dumps(foreign).encode())
+        for job_id in (damaged, ended):
+            obstore.put(book.store, storage.record_key(job_id), b"{")
+        if is_listed:  # the broker knows the model of a record that nobody can read
+            book.live.mark_built()
+        else:
+            for job_id in (newer, damaged, ended):
+                book.live.forget(job_id)
+        assert jobs_in_need(book, card_id) == ([newer, damaged] if is_listed else [newer])
+        assert jobs_in_need(book, "another@1") == []
+
     def test_an_end_that_cannot_be_read_is_told(self, book: JobBook) -> None:
         job_id = accept(book)
         obstore.put(book.store, storage.end_key(job_id), b"")
