@@ -44,6 +44,7 @@ from emserve.jobs import (
     QueuePlace,
     Tombstone,
     Versioned,
+    aged_from,
 )
 from emserve.live import Filter, LiveBoard, LiveState
 from emserve.tally import Event, Tally
@@ -205,7 +206,7 @@ class JobBook:
                 "error": end.error and end.error.model_copy(update={"request_id": record.request_id}),
                 "started_at": end.started_at,
                 "finished_at": end.finished_at,
-                "expires_at": end.finished_at + self.keep if self.keep else None,
+                "expires_at": aged_from(record, end) + self.keep if self.keep else None,
             }
         )
 

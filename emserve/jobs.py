@@ -262,6 +262,12 @@ class Provenance(Frozen):
     """Wall-clock seconds by stage."""
 
 
+def aged_from(record: JobRecord, end: JobEnd) -> datetime:
+    """From when an ended job's age counts. It cannot have ended before it came: that is what a worker's clock
+    says that is behind."""
+    return max(record.created_at, end.finished_at)
+
+
 class Attempt(Frozen):
     """`attempt.json`: one run of a job by one worker."""
 

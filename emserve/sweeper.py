@@ -20,6 +20,7 @@ from emserve.book import JobBook
 from emserve.complaints import Complaints
 from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
 from emserve.ids import made_at
+from emserve.jobs import aged_from
 from emserve.scratch import sweep
 from emserve.settings import Settings
 
@@ -42,7 +43,8 @@ class Sweeper:
         self._lock_seconds = min(2 * settings.sweep_seconds, _LONGEST_LOCK_SECONDS)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._ends: dict[str, datetime] = {}
-        """When each job ended that was looked at since `_looked_at`, so that a pass reads few files."""
+        """From when the age of each ended job counts that was looked at since `_looked_at`, so that a pass
+        reads few files."""
         self._looked_at = datetime.min.replace(tzinfo=UTC)
         self._suspects: set[str] = set()
         self._complaints = Complaints(log)
@@ -108,15 +110,15 @@ class Sweeper:
     def _look_at_end(self, job_id: str, now: datetime) -> datetime | None:
         """When the job ended, if it has. What dead attempts and broken writes left in it goes."""
         try:
-            _, end = self._book.record_and_end(job_id)
+            record, end = self._book.record_and_end(job_id)
         except JobNotFound:
             return None
         if end is None:
             return None
         self._book.clear_leftovers(job_id, end)
         storage.remove_unfinished(self._book.store, storage.job_prefix(job_id), now - QUIET)
-        self._ends[job_id] = end.finished_at
-        return end.finished_at
+        self._ends[job_id] = aged_from(record, end)
+        return self._ends[job_id]
 
     def _list_again(self, job_id: str) -> None:
         """For what the broker forgot, or never heard because the API died: nobody else would look for it."""

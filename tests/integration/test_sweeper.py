@@ -74,6 +74,19 @@ class TestRetention:
         assert sweeper.run_once(_later(_WEEK)) == []
         assert {kept.read(running).status, kept.read(queued).status} == {JobStatus.QUEUED}
 
+    def test_a_worker_whose_clock_is_behind_costs_no_result_its_time(
+        self, book: JobBook, redis: Redis, sweeper_of: Make
+    ) -> None:
+        kept = JobBook(book.store, redis, keep=_WEEK)
+        job_id = accept(kept)
+        kept.finish(
+            job_id, end_of("execution").model_copy(update={"finished_at": datetime(2020, 1, 1, tzinfo=UTC)})
+        )
+        assert kept.read(job_id).expires_at == kept.record(job_id).created_at + _WEEK
+        sweeper = sweeper_of(kept)
+        assert sweeper.run_once() == []
+        assert sweeper.run_once(_later(_WEEK)) == [job_id]
+
     def test_without_a_limit_jobs_are_kept_for_ever(self, book: JobBook, sweeper_of: Make) -> None:
         job_id = accept(book)
         book.finish(job_id, end_of("execution"))
