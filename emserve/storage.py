@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 JOBS = "jobs"
 TOMBSTONES = "tombstones"
 PROBES = "probes"
+_OF_A_JOB = ("input", "job.json", "cancel.json", "end.json", "ledger", "attempts")
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
@@ -268,6 +269,9 @@ def remove_all(store: ObjectStore, prefix: str) -> None:
 
 def _remove_folder(folder: Path) -> None:
     """Raises OSError for what cannot be removed; what others write there meanwhile is theirs to remove."""
+    if folder.is_symlink():
+        _remove_linked(folder)
+        return
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         try:
@@ -275,6 +279,22 @@ def _remove_folder(folder: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise
+
+
+def _remove_linked(link: Path) -> None:
+    """Of a job's folder that somebody moved to another disk and left a link to: what the service wrote there,
+    and the link. Wherever it leads to, nothing else that lies there goes."""
+    target = link.resolve()
+    for path in target.iterdir() if target.is_dir() else ():
+        if path.name.partition("#")[0] not in _OF_A_JOB:
+            continue
+        if path.is_dir():
+            _remove_folder(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty, or not there
+        target.rmdir()
+    link.unlink(missing_ok=True)
 
 
 def changes(store: ObjectStore, prefix: str) -> Iterator[tuple[str, datetime]]:

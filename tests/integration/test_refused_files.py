@@ -18,7 +18,7 @@ from emserve.live import Filter
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.sweeper import Sweeper
-from tests.integration.bookkeeping import accept, end_of, lease
+from tests.integration.bookkeeping import accept, end_of, lease, write
 
 pytestmark = pytest.mark.parametrize("book", ["local"], indirect=True)
 
@@ -153,6 +153,38 @@ def test_the_sweeper_tells_of_a_job_once_and_sweeps_the_others(
     assert [record.__dict__["job_id"] for record in caplog.records if record.message == "cannot sweep"] == [
         bad
     ]
+
+
+@pytest.mark.parametrize("foreign", [None, "letter.txt"])
+def test_a_job_that_was_moved_to_another_disk_is_deleted_with_its_link_and_nothing_else(
+    book: JobBook, tmp_path: Path, foreign: str | None
+) -> None:
+    job_id = accept(book)
+    book.finish(job_id, end_of("execution"))
+    write(book, job_id, "execution")
+    folder, archive = _path(book, storage.job_prefix(job_id)), tmp_path / "archive" / "moved"
+    archive.parent.mkdir()
+    folder.rename(archive)
+    folder.symlink_to(archive)
+    (archive / "end.json#1").write_bytes(b"half")
+    if foreign:
+        (archive / foreign).write_bytes(b"mine")
+    assert [job.id for job in book.page(Filter(), None, 9).jobs] == [job_id]
+    book.delete(job_id)
+    with pytest.raises(JobDeleted):
+        book.read(job_id)
+    assert not folder.is_symlink()
+    assert archive.parent.is_dir()
+    assert [path.name for path in archive.parent.rglob("*")] == (["moved", foreign] if foreign else [])
+
+
+def test_a_job_whose_disk_is_gone_can_be_deleted_and_leaves_no_link(book: JobBook, tmp_path: Path) -> None:
+    job_id = accept(book)
+    folder = _path(book, storage.job_prefix(job_id))
+    folder.rename(tmp_path / "unmounted")
+    folder.symlink_to(tmp_path / "nowhere")
+    book.delete(job_id)
+    assert not folder.is_symlink()
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", b"new\nline", b"ffffffff-ffff-7fff-bfff-ffffffffffff"])
