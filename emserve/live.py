@@ -3,8 +3,12 @@
 All of it can be rebuilt from storage, and is, when it is gone.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import Self
 
@@ -27,6 +31,12 @@ _ACQUIRE = """
 """
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 _CHUNK = 200
+
+
+@cache
+def lock_owner() -> str:
+    """Who this process is to others that want the same lock. Containers may share host name and number."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
 class LiveState(BaseModel):

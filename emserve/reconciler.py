@@ -1,14 +1,12 @@
 """The reconciler: every accepted job without an end is queued or leased, or gets queued again."""
 
 import logging
-import os
-import socket
 
 from emserve.book import JobBook
 from emserve.complaints import Complaints
 from emserve.errors import FileRefused, JobDeleted, JobNotFound, RecordUnreadable
 from emserve.lease_watch import LeaseWatch
-from emserve.live import LiveState
+from emserve.live import LiveState, lock_owner
 from emserve.logs import about
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, job_of
@@ -24,7 +22,7 @@ class Reconciler:
     def __init__(self, book: JobBook, lease_seconds: float = LEASE_SECONDS) -> None:
         self._book = book
         self._watch = LeaseWatch(lease_seconds)
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = lock_owner()
         self._lease_seconds = lease_seconds
         self._suspects: set[str] = set()
         self._complaints = Complaints(log)

@@ -6,8 +6,6 @@ and shares a machine with the processes that render.
 
 import contextlib
 import logging
-import os
-import socket
 import threading
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +19,7 @@ from emserve.complaints import Complaints
 from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
 from emserve.ids import made_at
 from emserve.jobs import aged_from
+from emserve.live import lock_owner
 from emserve.scratch import sweep
 from emserve.settings import Settings
 
@@ -41,7 +40,7 @@ class Sweeper:
         self._scratch_dir = settings.scratch_dir
         self._keep_tombstones = timedelta(days=settings.keep_tombstones_days)
         self._lock_seconds = min(2 * settings.sweep_seconds, _LONGEST_LOCK_SECONDS)
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = lock_owner()
         self._ends: dict[str, datetime] = {}
         """From when the age of each ended job counts that was looked at since `_looked_at`, so that a pass
         reads few files."""

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -32,6 +34,21 @@ from emserve.tally import Event
 from emserve.tickets import connect
 from tests.integration.bookkeeping import accept, end_of, finish_part, lease, write
 from tests.integration.workshop import record_of
+
+_AS_PROCESS_SEVEN = """
+import os, socket
+from obstore.store import MemoryStore
+from emserve.book import JobBook
+from emserve.reconciler import Reconciler
+from emserve.settings import Settings
+from emserve.sweeper import Sweeper
+from emserve.tickets import connect
+
+os.getpid, socket.gethostname = lambda: 7, lambda: "host"
+book = JobBook(MemoryStore(), connect("unix:///nowhere.sock"))
+print(Reconciler(book)._owner, Sweeper(book, Settings())._owner)
+"""
+"""Says as whom it would lock."""
 
 
 class TestEnds:
@@ -214,6 +231,17 @@ class TestReconciler:
         assert not book.live.acquire("reconciler", "another", 5)
         assert reconciler.run_once() == []
         assert book.live.acquire("reconciler", reconciler._owner, 5)
+
+    def test_two_that_share_host_name_and_process_number_do_not_share_a_lock(self, book: JobBook) -> None:
+        command = [sys.executable, "-c", _AS_PROCESS_SEVEN]
+        taken = [
+            subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout.split()
+            for _ in range(2)
+        ]
+        assert [len(owners) for owners in taken] == [2, 2]
+        for one, other in zip(*taken, strict=True):
+            assert book.live.acquire(f"of {one}", one, 5)
+            assert not book.live.acquire(f"of {one}", other, 5)
 
 
 class TestList:
