@@ -9,8 +9,14 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+_DAMAGE = (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile)
+"""What zstd (a RuntimeError), zip and numpy raise of bytes that were cut off or changed."""
 _COMPRESSION = 1  # zstd's quickest: cells and bits are mostly repetition
 _FIELDS = ("evidence", "cells", "heights")
+
+
+class DamagedRecord(Exception):
+    """Bytes that hold no range of slices, as of a file that a power cut left empty."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,12 @@ class RangeRecord:
 
     @classmethod
     def from_bytes(cls, entry: bytes) -> Self:
-        with np.load(io.BytesIO(imagecodecs.zstd_decode(entry)), allow_pickle=False) as file:
-            scale, tile, batch = (int(each) for each in file["about"])
-            count = sum(name.startswith("evidence") for name in file.files)
-            slices = (SliceRecord(*(file[f"{field}-{n}"] for field in _FIELDS)) for n in range(count))
-            return cls(tuple(slices), scale, tile, batch)
+        """Raises DamagedRecord."""
+        try:
+            with np.load(io.BytesIO(imagecodecs.zstd_decode(entry)), allow_pickle=False) as file:
+                scale, tile, batch = (int(each) for each in file["about"])
+                count = sum(name.startswith("evidence") for name in file.files)
+                slices = (SliceRecord(*(file[f"{field}-{n}"] for field in _FIELDS)) for n in range(count))
+                return cls(tuple(slices), scale, tile, batch)
+        except _DAMAGE as error:
+            raise DamagedRecord(str(error)) from error

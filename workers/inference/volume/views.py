@@ -1,5 +1,6 @@
 """Views: the slices of a plane and what the network says of them, inferred once and kept in the ledger."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,9 +14,11 @@ from workers.inference.volume.ledger import Ledger
 from workers.inference.volume.median import RecursiveMedian
 from workers.inference.volume.plane import Plane
 from workers.inference.volume.ranges import Keys, Range, cut
-from workers.inference.volume.record import RangeRecord, SliceRecord
+from workers.inference.volume.record import DamagedRecord, RangeRecord, SliceRecord
 from workers.inference.volume.request import Request3D
 from workers.inference.volume.steps import Steps
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -47,9 +50,10 @@ class View:
     def infer(self, steps: Steps) -> None:
         """Sees to it that the ledger has every range."""
         for part in self._ranges():
-            entry = self._recorder.ledger.load(self._keys.of(part))
-            record = RangeRecord.from_bytes(entry) if entry is not None else self._infer(part, steps.add)
-            if entry is not None:
+            record = self._noted(part)
+            if record is None:
+                record = self._infer(part, steps.add)
+            else:
                 steps.add(part.end - part.begin)
             # Where memory was short it stays so: the next range does not begin by running out of it.
             cut_to = replace(self._look.cut, tile=record.tile)
@@ -58,8 +62,7 @@ class View:
     def records(self) -> Iterator[tuple[SliceRecord, int]]:
         """Each slice's record and the pixels per point of its grid, in order."""
         for part in self._ranges():
-            entry = self._recorder.ledger.load(self._keys.of(part))
-            record = RangeRecord.from_bytes(entry) if entry is not None else self._infer(part, _count_nothing)
+            record = self._noted(part) or self._infer(part, _count_nothing)
             for each in record.slices:
                 yield each, record.scale
 
@@ -75,6 +78,20 @@ class View:
     def _ranges(self) -> Iterator[Range]:
         request = self._recorder.request
         return cut(self.plane, request.source.shape, self._wanted.batch, request.range_pixels)
+
+    def _noted(self, part: Range) -> RangeRecord | None:
+        """What the ledger has of a range; None where it has nothing, or nothing that can be read."""
+        key = self._keys.of(part)
+        entry = self._recorder.ledger.load(key)
+        if entry is None:
+            return None
+        try:
+            return RangeRecord.from_bytes(entry)
+        except (
+            DamagedRecord
+        ) as error:  # as a power cut leaves it; the range is inferred again, and noted anew
+            log.warning("a note of finished slices is damaged", extra={"note": key, "reason": str(error)})
+            return None
 
     def _infer(self, part: Range, on_slices: OnSlices) -> RangeRecord:
         inference = self._recorder.inference

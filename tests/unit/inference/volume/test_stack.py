@@ -161,6 +161,20 @@ class Forgetful(MemoryLedger):
             self.saved.append(key)
 
 
+@pytest.mark.parametrize("cut_to", [0, 100], ids=["empty", "cut off"])
+def test_notes_that_a_power_cut_damaged_cost_their_work_and_no_job(
+    cut_to: int, phantom: Volume, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    slices, ledger = phantom[:2], MemoryLedger()
+    expected, _ = bench.segment(slices, ledger, range_pixels=1)
+    damaged = ledger.saved[0]
+    ledger.entries[damaged] = ledger.entries[damaged][:cut_to]
+    labels, _ = bench.segment(slices, ledger, range_pixels=1)
+    assert ledger.saved == [*dict.fromkeys(ledger.saved), damaged]  # it alone was inferred again
+    np.testing.assert_array_equal(labels, expected)
+    assert "a note of finished slices is damaged" in caplog.text
+
+
 def test_notes_that_got_lost_cost_their_work_and_no_job(phantom: Volume, bench: Bench) -> None:
     slices = phantom[:6]
     expected, _ = bench.segment(slices)
