@@ -25,6 +25,8 @@ JOBS = "jobs"
 TOMBSTONES = "tombstones"
 PROBES = "probes"
 _OF_A_JOB = ("input", "job.json", "cancel.json", "end.json", "ledger", "attempts")
+ID = "storage.json"
+"""Says which storage this is."""
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)

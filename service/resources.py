@@ -16,9 +16,10 @@ from redis import Redis
 
 from emserve.book import JobBook
 from emserve.cards import Catalogue
-from emserve.errors import EmserveError
+from emserve.errors import BrokerUnavailable, EmserveError, StorageFull, StorageUnavailable
 from emserve.fleet import Fleet
 from emserve.imaging_pool import ImagingPool
+from emserve.pairing import Pairing
 from emserve.reconciler import Reconciler
 from emserve.settings import Settings
 from emserve.storage import open_store
@@ -90,10 +91,17 @@ async def _run(threads: Executor, call: Callable[[], Result]) -> Result:
 
 @contextlib.asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Opens store and broker, and keeps the reconciler and the sweeper running meanwhile."""
+    """Opens store and broker, and keeps the reconciler and the sweeper running meanwhile.
+
+    Raises ForeignBroker where the two do not belong together."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.storage_url)
     redis = connect(settings.redis_url)
+    pairing = Pairing(store, redis, settings.storage_url)
+    with contextlib.suppress(
+        BrokerUnavailable, StorageFull, StorageUnavailable
+    ):  # then the reconciler does it
+        await asyncio.to_thread(pairing.claim)
     book = JobBook(store, redis, timedelta(days=settings.keep_jobs_days) or None)
     imaging = ImagingPool(
         size=settings.renderers,
@@ -108,9 +116,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
     anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
     keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keeper")
-    sweeper, withdrawals = Sweeper(book, settings), Withdrawals(book)
+    reconciler, sweeper, withdrawals = Reconciler(book), Sweeper(book, settings), Withdrawals(book)
+
+    def reconcile() -> None:
+        pairing.claim()  # again, since a broker that lost its data has no owner
+        reconciler.run_once()
+
     keepers = (
-        asyncio.create_task(_repeat(keeping, "reconciler", Reconciler(book).run_once, RECONCILE_SECONDS)),
+        asyncio.create_task(_repeat(keeping, "reconciler", reconcile, RECONCILE_SECONDS)),
         asyncio.create_task(_repeat(keeping, "sweeper", sweeper.run_once, settings.sweep_seconds)),
         asyncio.create_task(_repeat(keeping, "withdrawals", withdrawals.run_once, WITHDRAW_SECONDS)),
     )

@@ -6,6 +6,7 @@ import socket
 
 from emserve.book import JobBook
 from emserve.logs import configure
+from emserve.pairing import Pairing
 from emserve.parts import end_with_parent
 from emserve.settings import Settings
 from emserve.storage import open_store
@@ -23,9 +24,10 @@ def main() -> None:
     settings = Settings()
     configure(settings.log_format)
     redis = connect(settings.redis_url)
-    book = JobBook(open_store(settings.storage_url), redis)
+    store = open_store(settings.storage_url)
+    book, pairing = JobBook(store, redis), Pairing(store, redis, settings.storage_url)
     child = WarmChild(arguments.device, settings.environment())
-    Supervisor(arguments.name, redis, book, child, Limits.of(settings)).start(arguments.device)
+    Supervisor(arguments.name, redis, book, child, Limits.of(settings), pairing).start(arguments.device)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from emserve.fleet import Fleet, WorkerEntry
 from emserve.ids import PATTERN, made_at
 from emserve.jobs import Attempt, JobRecord
 from emserve.logs import about
+from emserve.pairing import ForeignBroker, Pairing
 from emserve.settings import Settings
 from emserve.tally import Event
 from emserve.tickets import LEASE_SECONDS, QUEUE, TASK
@@ -51,6 +52,7 @@ RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.5
 _REFUSED_SECONDS = 1.0
 _STORAGE_SECONDS = 60.0
+_OTHERS_SECONDS = 3.0  # the reconciler takes two of them to queue a job again
 _WORKER_TTL = 20  # seconds; RQ waits for a ticket 15 s less than this before it renews
 
 
@@ -93,7 +95,9 @@ class Supervisor(Worker):
 
     max_connection_wait_time = 2.0  # seconds; the longest pause before it looks for a lost broker again
 
-    def __init__(self, name: str, redis: Redis, book: JobBook, child: WarmChild, limits: Limits) -> None:
+    def __init__(
+        self, name: str, redis: Redis, book: JobBook, child: WarmChild, limits: Limits, pairing: Pairing
+    ) -> None:
         super().__init__(
             [Queue(QUEUE, connection=redis, serializer=JSONSerializer)],
             name=name,
@@ -106,13 +110,16 @@ class Supervisor(Worker):
         self._book = book
         self._child = child
         self._limits = limits
+        self._pairing = pairing
         self._fleet = Fleet(redis)
         self._device = ""
         self._job_id: str | None = None
         self._stop_at: float | None = None
 
     def start(self, device: str) -> None:
-        """Warms the child, then works until a signal stops it."""
+        """Warms the child, then works until a signal stops it. Raises SystemExit where broker and storage do
+        not belong together."""
+        self._stop_if_foreign()
         self._device = device
         self._child.ensure_ready()
         loaded = [resident.id for resident in self._child.residents]
@@ -164,6 +171,7 @@ class Supervisor(Worker):
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # RQ types no pipeline
         if self._job_id is None and pipeline is None and self._stop_at is None:
+            self._stop_if_foreign()  # the broker may have had no owner yet when this worker started
             self._child.ensure_ready()  # one that died at rest must cost no job an attempt
         entry = WorkerEntry(
             name=self.name, device=self._device, job_id=self._job_id, residents=self._child.residents
@@ -173,6 +181,15 @@ class Supervisor(Worker):
             self._fleet.renew(entry)
         except (RedisError, BrokerUnavailable) as error:
             log.warning("the broker takes no sign of life; working on", extra={"reason": str(error)})
+
+    def _stop_if_foreign(self) -> None:
+        """A worker that sees another storage would take tickets of jobs that it cannot find."""
+        try:
+            with suppress(BrokerUnavailable, StorageUnavailable):
+                self._pairing.check()
+        except ForeignBroker as error:
+            log.error("the worker cannot work here", extra={"reason": str(error)})
+            raise SystemExit(1) from error
 
     def set_state(self, state: str, pipeline: Any = None) -> None:  # RQ types no pipeline
         with suppress(RedisError):  # it is only shown
@@ -225,7 +242,13 @@ class Supervisor(Worker):
     # ---- an attempt -------------------------------------------------------------------------------
 
     def _attempt(self, ticket: Ticket, execution: Execution) -> None:
-        record = self._due(ticket.id, execution.id)
+        try:
+            record = self._due(ticket.id, execution.id)
+        except JobNotFound:
+            log.warning("the storage does not know this job; others may", extra={"pause": _OTHERS_SECONDS})
+            self._release(ticket, execution)
+            self._leave_to_others()
+            return
         if record is None:
             self._release(ticket, execution)
             return
@@ -263,12 +286,18 @@ class Supervisor(Worker):
         self._release(ticket, execution)
         self._judge(outcome, ticket.id, attempt)
 
+    def _leave_to_others(self) -> None:
+        """Takes no ticket for a moment, so that a worker with another view of the storage gets it."""
+        until = time.monotonic() + _OTHERS_SECONDS
+        while time.monotonic() < until and self._stop_at is None:
+            time.sleep(POLL_SECONDS)
+
     def _due(self, job_id: str, execution_id: str) -> JobRecord | None:
-        """The job to work on; None if it ended, was cancelled in the queue, is unknown, unreadable, or
-        somebody else's."""
+        """The job to work on; None if it ended, was cancelled in the queue, was deleted, is unreadable, or
+        somebody else's. Raises JobNotFound for one that the storage does not know."""
         try:
             record, end = self._book.record_and_end(job_id)
-        except JobNotFound:
+        except JobDeleted:
             return None
         except RecordUnreadable as error:
             log.error("cannot read a job", extra={"reason": error.for_operators})

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -20,12 +21,16 @@ from emserve.cli.probe import Probe
 from emserve.cli.signals import Signals
 from emserve.cli.steps import Steps
 from emserve.cli.welcome import Readiness, count, to_try, welcome, workers_text
-from emserve.errors import BrokerUnavailable
+from emserve.errors import BrokerUnavailable, StorageFull, StorageUnavailable
 from emserve.fleet import Fleet
 from emserve.folder import FolderLock
+from emserve.pairing import Pairing
 from emserve.running import RunningRecord
 from emserve.settings import Settings
+from emserve.storage import open_store, storage_errors
 from emserve.tickets import connect
+
+_STORAGE_PATIENCE_SECONDS = 2.0
 
 
 def up(  # the parameters are the command's options
@@ -116,6 +121,7 @@ def _run_service(outline: Outline) -> None:
         signals = stack.enter_context(Signals())
         house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
         _open_broker(house, bound, steps)
+        _look_at_pairing(bound, Pairing.claim)
         url = _open_api(house, listener, steps)
         devices = _open_workers(house, bound, steps) if bound.workers else []
         if house.must_end:
@@ -137,6 +143,7 @@ def _run_workers(outline: Outline) -> None:
         signals = stack.enter_context(Signals())
         house = stack.enter_context(Household(outline, steps, signals))
         fleet = Fleet(_known_broker(settings, steps))
+        _look_at_pairing(settings, Pairing.check)
         devices = _start_workers(house, settings, steps)
         house.watch_until(lambda: _has_worker(fleet, house))
         if house.must_end:
@@ -164,6 +171,18 @@ def _known_broker(settings: Settings, steps: Steps) -> Redis:
         raise BrokerUnavailable(_no_broker(settings, error)) from error
     steps.done(version)
     return client
+
+
+def _look_at_pairing(settings: Settings, look: Callable[[Pairing], None]) -> None:
+    """Whether broker and storage belong together, said before a part can fail of it. Where one of them cannot
+    be reached, the parts look again. Raises ForeignBroker."""
+    with (
+        contextlib.suppress(BrokerUnavailable, StorageFull, StorageUnavailable),
+        contextlib.closing(connect(settings.redis_url)) as client,
+    ):
+        with storage_errors():
+            store = open_store(settings.storage_url, _STORAGE_PATIENCE_SECONDS)
+        look(Pairing(store, client, settings.storage_url))
 
 
 def _no_broker(settings: Settings, error: RedisError) -> str:

@@ -16,6 +16,7 @@ from emserve.book import JobBook
 from emserve.errors import JobDeleted, JobNotFound
 from emserve.jobs import JobStatus
 from emserve.live import Filter
+from emserve.pairing import Pairing
 from emserve.reconciler import Reconciler
 from emserve.tickets import connect
 from tests.integration.bookkeeping import accept, end_of, lease, write
@@ -295,7 +296,8 @@ def test_a_reason_to_stop_that_comes_after_the_end_takes_no_result(book: JobBook
     attempt = book.begin(job_id, "execution", "worker")
     piece = write(book, job_id, "execution")
     book.finish(job_id, end_of("execution"))
-    supervisor = Supervisor("late", redis, book, WarmChild("cpu", {}), Limits(1, 1, 1))
+    pairing = Pairing(book.store, redis, "memory:///")
+    supervisor = Supervisor("late", redis, book, WarmChild("cpu", {}), Limits(1, 1, 1), pairing)
     for outcome in Outcome:
         supervisor._judge(outcome, job_id, attempt)
         assert book.read(job_id).status is JobStatus.SUCCEEDED

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zlib
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -125,13 +126,20 @@ def test_a_ticket_whose_fields_cannot_be_read_is_refused(
     redis.delete(f"rq:job:{ticket_id}")
 
 
-def test_a_ticket_for_a_job_that_does_not_exist_is_dropped(
+def test_a_ticket_for_a_job_that_does_not_exist_is_dropped_and_left_to_others_for_a_moment(
     workshop: Workshop, worker: Worker, redis: Redis
 ) -> None:
     ticket_id = new_id()
     _smuggle(redis, _call(TASK, ticket_id), ticket_id)
     _refused(workshop, worker, redis, ticket_id)
     assert not (workshop.data_dir / "store" / "jobs" / ticket_id).exists()
+    lines = [json.loads(line) for line in worker.log.splitlines() if line.startswith("{")]
+    told = next(line for line in lines if line.get("job_id") == ticket_id)
+    assert told["level"] == "warning"
+    assert "the storage does not know this job" in told["event"]
+    later = [line["timestamp"] for line in lines if line["timestamp"] > told["timestamp"]]
+    pause = datetime.fromisoformat(later[0]) - datetime.fromisoformat(told["timestamp"])
+    assert pause > timedelta(seconds=2)
 
 
 def test_a_second_ticket_for_a_running_job_does_not_run_it_twice(

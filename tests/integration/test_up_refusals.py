@@ -142,7 +142,9 @@ def test_a_device_that_is_not_there_is_refused_before_a_job_can_fail_on_it(
 ) -> None:
     place = ("--port", "0", "--data-dir", str(tmp_path))
     if command_name == "worker":
-        place = ("--redis", f"unix://{service.data_dir}/broker/valkey.sock", "--data-dir", str(tmp_path))
+        storage = (service.data_dir / "store").as_uri()
+        place = ("--redis", f"unix://{service.data_dir}/broker/valkey.sock", "--storage", storage)
+        place = (*place, "--data-dir", str(tmp_path))
     code, said = _up(command_name, *place, "--device", "cuda:97")
     assert code == 1
     assert "The device cuda:97 (--device, EMSERVE_DEVICE) is not on this machine" in said
