@@ -398,9 +398,9 @@ class JobLost(EmserveError):
 
     def __init__(self, attempts: int, fruitless: int) -> None:
         super().__init__(
-            f"The process that ran this job died, or lost the storage, {attempts} times, and in the last "
-            f"{fruitless} it got no further. The server's log has the reason; submit the image again once it "
-            "is mended."
+            f"The process that ran this job died, or lost the storage or its scratch folder, {attempts} "
+            f"times, and in the last {fruitless} it got no further. The server's log has the reason; submit "
+            "the image again once it is mended."
         )
 
 

@@ -7,9 +7,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from emserve.errors import EmserveError
 from emserve.ids import new_id
+from emserve.storage import is_full
 
 _SWEPT = "swept-"  # what a sweep found dead and removes
+
+
+class ScratchUnusable(EmserveError):
+    title = "The scratch folder cannot be used"
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(
+            f"The folder {folder}, in which jobs keep what they need while they run, cannot be used: "
+            f"{reason}. It must be a folder, or lead to one, that the service's user may write to; where "
+            "there is none, it is made."
+        )
+
+
+def probe(parent: Path) -> None:
+    """Makes and removes a folder with a file in `parent`. Raises ScratchUnusable, but not for a full disk,
+    which has limits of its own."""
+    try:
+        with scratch_folder(parent, f"probe-{new_id()}") as folder:
+            (folder / "probe").write_bytes(b"usable?")
+    except OSError as error:
+        if not is_full(error):
+            is_lost = parent.is_symlink() and not parent.exists()
+            reason = (
+                f"it leads to {parent.readlink()}, which is not there" if is_lost else str(error.strerror)
+            )
+            raise ScratchUnusable(parent, reason) from error
 
 
 @contextmanager

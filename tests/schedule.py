@@ -14,6 +14,7 @@ ON_ONE_SERVICE = {
     "broker_loss",
     "metrics",
     "missing_files",
+    "pairing",
     "slow_renderings",
     "two_apis",
     "up",

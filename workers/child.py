@@ -10,7 +10,7 @@ from emserve.book import JobBook
 from emserve.errors import StorageUnavailable
 from emserve.lineage import die_with_parent
 from emserve.logs import about, configure
-from emserve.scratch import sweep
+from emserve.scratch import ScratchUnusable, probe, sweep
 from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
@@ -31,7 +31,17 @@ def main() -> None:
     descriptor, device = int(sys.argv[1]), sys.argv[2]
     settings = Settings()
     configure(settings.log_format)
-    sweep(settings.scratch_dir)
+    try:
+        probe(settings.scratch_dir)
+        sweep(settings.scratch_dir)
+        _serve(settings, descriptor, device)
+    except ScratchUnusable as error:
+        log.error("no job can be worked on", extra={"reason": str(error)})
+        sys.exit(1)
+
+
+def _serve(settings: Settings, descriptor: int, device: str) -> None:
+    """Raises ScratchUnusable where no job can begin."""
     bench = open_bench(settings, device)
     connection: Connection[bytes, bytes] = Connection(descriptor)
     try:
@@ -39,6 +49,7 @@ def main() -> None:
         while True:
             assignment = receive(connection)
             if isinstance(assignment, Assignment):
+                probe(settings.scratch_dir)  # whoever is not told of the beginning gives the job back
                 send(connection, Begun(job_id=assignment.job_id))
                 _work(bench, assignment, connection)
     except (EOFError, OSError):
@@ -63,8 +74,8 @@ def _work(bench: Bench, assignment: Assignment, connection: "Connection[bytes, b
     with about(**assignment.traces):
         try:
             segment(bench, assignment, on_step)
-        except StorageUnavailable as error:
-            log.warning("the storage went away", extra={"reason": error.for_operators})
+        except (StorageUnavailable, ScratchUnusable) as error:
+            log.warning("storage or scratch folder went away", extra={"reason": error.for_operators})
             send(connection, Interrupted(job_id=assignment.job_id))
         else:
             send(connection, Ended(job_id=assignment.job_id, residents=bench.shelf.residents()))

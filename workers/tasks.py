@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import obstore
 
 from emserve import storage
-from emserve.errors import EmserveError, ErrorKind, StorageFull, StorageUnavailable
+from emserve.errors import EmserveError, ErrorKind, HelperDied, StorageFull, StorageUnavailable
 from emserve.jobs import JobEnd, JobResult, JobStatus, JobWarning
-from emserve.scratch import scratch_folder
+from emserve.scratch import ScratchUnusable, probe, scratch_folder
 from emserve.tally import Event
 from workers.attempt import Attempt
 from workers.bench import Bench
@@ -38,12 +39,12 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
     """Runs one attempt and writes the job's end, whichever it is; `on_step` hears of each step of a volume.
 
     The end waits for a full disk's room, and for a storage that is away. Raises StorageUnavailable where the
-    storage went away earlier; the job has no end then.
+    storage went away earlier, and ScratchUnusable; the job has no end then.
     """
     started_at = datetime.now(UTC)
     try:
         with (
-            _reasons_told(),
+            _reasons_told(bench.settings.scratch_dir),
             scratch_folder(bench.settings.scratch_dir, assignment.execution_id) as scratch,
             Workspace(scratch) as workspace,
         ):
@@ -52,7 +53,7 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
             card = bench.pinned(record.model)
             attempt = Attempt(bench, assignment, record, progress, scratch, started_at, card, on_step)
             end = _run(attempt, workspace)
-    except StorageUnavailable:  # no fault of the job, which may succeed once the storage is back
+    except (StorageUnavailable, ScratchUnusable):  # no fault of the job, which may succeed once it is back
         raise
     except EmserveError as error:
         # What is wrong with somebody's image is theirs to read, with the names in it.
@@ -126,15 +127,20 @@ def _write_provenance(attempt: Attempt, result: JobResult, warnings: tuple[JobWa
 
 
 @contextmanager
-def _reasons_told() -> Iterator[None]:
-    """Translates what is no EmserveError: a full disk, and faults of ours."""
+def _reasons_told(scratch_dir: Path) -> Iterator[None]:
+    """Translates what is no EmserveError: a full disk, a scratch folder that is gone, and faults of ours."""
     try:
         yield
+    except HelperDied:
+        probe(scratch_dir)  # it writes there, too
+        raise
     except EmserveError:
         raise
     except Exception as error:
         if storage.is_full(error):
             raise StorageFull("what this job needs while it runs") from error
+        if isinstance(error, OSError) and str(error.filename).startswith(f"{scratch_dir}/"):
+            raise ScratchUnusable(scratch_dir, str(error.strerror)) from error
         log.exception("an attempt failed unexpectedly")
         raise InternalError(
             "The service failed while it worked on this job; the server's log has the reason under the job's "

@@ -26,6 +26,7 @@ from emserve.fleet import Fleet
 from emserve.folder import FolderLock
 from emserve.pairing import Pairing
 from emserve.running import RunningRecord
+from emserve.scratch import probe as probe_scratch
 from emserve.settings import Settings
 from emserve.storage import open_store, storage_errors
 from emserve.tickets import connect
@@ -122,6 +123,7 @@ def _run_service(outline: Outline) -> None:
         house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
         _open_broker(house, bound, steps)
         _look_at_pairing(bound, Pairing.claim)
+        probe_scratch(bound.scratch_dir)
         url = _open_api(house, listener, steps)
         devices = _open_workers(house, bound, steps) if bound.workers else []
         if house.must_end:
@@ -144,6 +146,7 @@ def _run_workers(outline: Outline) -> None:
         house = stack.enter_context(Household(outline, steps, signals))
         fleet = Fleet(_known_broker(settings, steps))
         _look_at_pairing(settings, Pairing.check)
+        probe_scratch(settings.scratch_dir)
         devices = _start_workers(house, settings, steps)
         house.watch_until(lambda: _has_worker(fleet, house))
         if house.must_end:

@@ -140,12 +140,11 @@ def test_a_pinned_model_that_is_not_installed_yet_is_told_of_and_stops_nothing(t
 def test_a_device_that_is_not_there_is_refused_before_a_job_can_fail_on_it(
     service: RunningService, tmp_path: Path, command_name: str
 ) -> None:
-    place = ("--port", "0", "--data-dir", str(tmp_path))
+    place: tuple[str, ...] = ("--port", "0")
     if command_name == "worker":
         storage = (service.data_dir / "store").as_uri()
         place = ("--redis", f"unix://{service.data_dir}/broker/valkey.sock", "--storage", storage)
-        place = (*place, "--data-dir", str(tmp_path))
-    code, said = _up(command_name, *place, "--device", "cuda:97")
+    code, said = _up(command_name, *place, "--data-dir", str(tmp_path), "--device", "cuda:97")
     assert code == 1
     assert "The device cuda:97 (--device, EMSERVE_DEVICE) is not on this machine" in said
     assert "or cpu, or auto" in said or "Give cpu, or auto" in said
@@ -158,6 +157,15 @@ def test_an_address_that_others_reach_is_refused_without_a_word_for_it(tmp_path:
     said = _misused("up", "--data-dir", str(tmp_path), "--host", host, "--port", "0")
     assert "--allow-anonymous" in said
     assert "EMSERVE_ALLOW_ANONYMOUS" in said
+
+
+def test_a_scratch_folder_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scratch").symlink_to("/nowhere/fast")
+    code, said = _up("up", "--port", "0", "--data-dir", str(tmp_path), "--device", "cpu")
+    assert code == 1
+    assert f"The folder {tmp_path}/scratch, in which jobs keep what they need" in said
+    assert "it leads to /nowhere/fast, which is not there" in said
+    assert "Traceback" not in said
 
 
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emserve.scratch import scratch_folder, sweep
+from emserve.scratch import ScratchUnusable, probe, scratch_folder, sweep
 
 _HOLDER = """
 import sys, pathlib
@@ -30,6 +30,19 @@ def test_a_scratch_folder_is_gone_afterwards(tmp_path: Path) -> None:
     with scratch_folder(tmp_path / "scratch", "one") as folder:
         (folder / "image.npy").write_bytes(b"pixels")
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_scratch_folder_that_can_be_used_is_left_as_it_was(tmp_path: Path) -> None:
+    probe(tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_scratch_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link", "file/scratch"):
+        with pytest.raises(ScratchUnusable, match=f"{tmp_path}/{name}, in which"):
+            probe(tmp_path / name)
 
 
 def test_a_sweep_removes_what_the_dead_left_and_nothing_of_the_living(tmp_path: Path) -> None:
