@@ -27,8 +27,10 @@ class ModelChanged(EmserveError):
 
     def __init__(self, model: PinnedModel, found: str | None) -> None:
         super().__init__(
-            f"The job was accepted with {model.id} of SHA-256 {model.sha256}, and what is installed now has "
-            f"{found or 'none in its card'}. Submit the image again to use it."
+            f"The job was accepted with {model.id} of SHA-256 {model.sha256}, and its worker has one of "
+            f"{found or 'none in its card'}: the model was replaced since, or the service was upgraded while "
+            "the job waited, and its starter models with it. Submit the image again to have it segmented "
+            "with what is installed now."
         )
 
 

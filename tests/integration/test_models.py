@@ -222,6 +222,8 @@ def test_a_job_runs_with_the_weights_it_was_accepted_with_or_not_at_all(
     assert job.error is not None
     assert job.error.type.endswith("model-changed")
     assert "0" * 64 in job.error.detail
+    assert "upgraded while the job waited" in job.error.detail
+    assert "Submit the image again" in job.error.detail
 
 
 def test_a_class_is_asked_for_by_client_and_command(
