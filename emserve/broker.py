@@ -80,6 +80,14 @@ def _major_version(binary: str) -> int:
     return int(match[1]) if match else 0
 
 
+_DAMAGE = re.compile(r"append only file|AOF (file|manifest)|reading RDB", re.IGNORECASE)
+"""What its log says of a file that it cannot read."""
+_OF_DAMAGE = (
+    "\nIf its file is damaged, move the folder {folder} away and start again: no job is lost, since they are "
+    "listed again from storage."
+)
+
+
 class EmbeddedBroker:
     """A server that holds the data folder's lock, ends when this process ends, and keeps what it was told."""
 
@@ -179,7 +187,9 @@ class EmbeddedBroker:
 
     def _obituary(self, running: RunningPart) -> str:
         what = "did not answer in time" if running.is_alive else running.ending
-        return f"The broker {what}. The end of its log, {running.part.log}:\n{running.last_words()}"
+        words = running.last_words()
+        remedy = _OF_DAMAGE.format(folder=self._folder) if _DAMAGE.search(words) else ""
+        return f"The broker {what}. The end of its log, {running.part.log}:\n{words}{remedy}"
 
     def __enter__(self) -> Self:
         self.start()

@@ -2,12 +2,13 @@
 
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from emserve.broker import EmbeddedBroker
+from emserve.errors import BrokerUnavailable
 from emserve.folder import FolderUnusable
 from emserve.settings import Settings
 
@@ -39,3 +40,29 @@ def test_the_socket_and_its_folder_are_for_their_owner_alone(settings: Settings)
     with EmbeddedBroker(settings):
         for path in (settings.broker_socket, settings.broker_socket.parent, settings.data_dir / "broker"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
+
+
+def _spoil(file: Path) -> None:
+    file.write_bytes(b"garbage\r\n*9" + file.read_bytes())
+
+
+def _halve(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("*.incr.aof", _spoil), ("*.incr.aof", Path.unlink), ("*.base.rdb", _halve), ("*.manifest", _spoil)],
+)
+def test_of_a_broker_whose_file_is_damaged_the_remedy_is_told_and_helps(
+    tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with EmbeddedBroker(settings):
+        pass
+    damage(next((tmp_path / "broker" / "appendonlydir").glob(name)))
+    with pytest.raises(BrokerUnavailable, match=f"move the folder {tmp_path}/broker away"):
+        EmbeddedBroker(settings).start()
+    (tmp_path / "broker").rename(tmp_path / "away")
+    with EmbeddedBroker(settings):
+        pass
