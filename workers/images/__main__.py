@@ -23,7 +23,7 @@ from workers.images.decode import decode
 from workers.images.grey import Limits
 from workers.images.headers import inspect
 from workers.images.render import render, render_chunk, render_part
-from workers.images.stored_file import open_stored
+from workers.images.stored_file import open_input
 from workers.images.working_copy import copy_slices
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def _carry_out(request: Request) -> Result:
         return render_part(store, request)
     if isinstance(request, RenderChunk):
         return render_chunk(store, request)
-    with open_stored(store, request.key) as file:
+    with open_input(store, request.key) as file:
         if isinstance(request, Inspect):
             return inspect(
                 file, request.source, Limits(request.max_pixels, request.max_voxels), request.max_pages

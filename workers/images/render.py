@@ -28,7 +28,7 @@ from workers.images.montage import write_montage
 from workers.images.objects_file import Columns, read_objects, write_csv, write_json
 from workers.images.preview import write_preview
 from workers.images.sheet import Sheet
-from workers.images.stored_file import open_stored
+from workers.images.stored_file import open_input
 from workers.images.stored_zip import write_zip
 
 
@@ -149,7 +149,7 @@ def _preview(attempt: Attempt, path: Path) -> None:
         return
     if z is not None:
         labels = labels.within(Region(z=z).box(labels.shape), is_slice=True)
-    with open_stored(attempt.store, storage.input_key(attempt.request.job_id)) as file:
+    with open_input(attempt.store, storage.input_key(attempt.request.job_id)) as file:
         decoded = decode(file, attempt.request.source, path.with_name("grey.npy"), z)
     with Sheet.of_npy(decoded.path) as grey:
         write_preview(grey, labels, path)

@@ -9,6 +9,7 @@ from obstore.exceptions import NotFoundError
 from obstore.store import ObjectStore
 from typing_extensions import Buffer
 
+from emserve.errors import HelperDied
 from emserve.storage import local_folder, storage_errors
 
 _BLOCK_BYTES = 16 << 10
@@ -25,6 +26,17 @@ def open_stored(store: ObjectStore, key: str) -> BinaryIO:
     if path is not None:
         return path.open("rb")
     return cast("BinaryIO", io.BufferedReader(StoredFile(store, key)))
+
+
+def open_input(store: ObjectStore, key: str) -> BinaryIO:
+    """The file of a job, as it was uploaded. Raises StorageUnavailable; HelperDied where it is not there, as
+    after somebody removed it by hand."""
+    try:
+        return open_stored(store, key)
+    except FileNotFoundError as error:
+        raise HelperDied(
+            f"The job's input ({key}) is not in storage any more. Submit the image again."
+        ) from error
 
 
 def _meta(store: ObjectStore, key: str) -> "obstore.ObjectMeta | None":
