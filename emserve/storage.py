@@ -27,6 +27,8 @@ PROBES = "probes"
 _OF_A_JOB = ("input", "job.json", "cancel.json", "end.json", "ledger", "attempts")
 ID = "storage.json"
 """Says which storage this is."""
+TENANT = "tenant.json"
+"""Says which service works on it."""
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)

@@ -25,6 +25,7 @@ from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.sweeper import Sweeper
 from emserve.tally import Event
+from emserve.tenancy import Tenancy
 from emserve.tickets import connect
 from service.intake import Intake
 from service.storage_probe import StorageProbe
@@ -38,7 +39,8 @@ _ADMISSION_THREADS = 64
 _RENDERING_THREADS = 64
 _READING_THREADS = 64
 _ROUTE_THREADS = 256
-_KEEPERS = 3
+_KEEPERS = 4
+_FIRST_LOOK_SECONDS = 5.0
 
 Result = TypeVar("Result")
 
@@ -93,15 +95,17 @@ async def _run(threads: Executor, call: Callable[[], Result]) -> Result:
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Opens store and broker, and keeps the reconciler and the sweeper running meanwhile.
 
-    Raises ForeignBroker where the two do not belong together."""
+    Raises ForeignBroker where the two do not belong together, and StorageInUse where another service works on
+    the storage."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.storage_url)
     redis = connect(settings.redis_url)
     pairing = Pairing(store, redis, settings.storage_url)
-    with contextlib.suppress(
-        BrokerUnavailable, StorageFull, StorageUnavailable
-    ):  # then the reconciler does it
-        await asyncio.to_thread(pairing.claim)
+    tenancy = Tenancy(store, redis, settings.storage_url)
+    # What is not answered now is asked again by the keepers; the process is alive meanwhile.
+    with contextlib.suppress(BrokerUnavailable, StorageFull, StorageUnavailable, TimeoutError):
+        await asyncio.wait_for(asyncio.to_thread(pairing.claim), _FIRST_LOOK_SECONDS)
+        await asyncio.wait_for(asyncio.to_thread(tenancy.renew), _FIRST_LOOK_SECONDS)
     book = JobBook(store, redis, timedelta(days=settings.keep_jobs_days) or None)
     imaging = ImagingPool(
         size=settings.renderers,
@@ -120,10 +124,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
     def reconcile() -> None:
         pairing.claim()  # again, since a broker that lost its data has no owner
-        reconciler.run_once()
+        if tenancy.is_ours:
+            reconciler.run_once()
 
     keepers = (
         asyncio.create_task(_repeat(keeping, "reconciler", reconcile, RECONCILE_SECONDS)),
+        asyncio.create_task(_repeat(keeping, "tenancy", tenancy.renew, RECONCILE_SECONDS)),
         asyncio.create_task(_repeat(keeping, "sweeper", sweeper.run_once, settings.sweep_seconds)),
         asyncio.create_task(_repeat(keeping, "withdrawals", withdrawals.run_once, WITHDRAW_SECONDS)),
     )
@@ -148,6 +154,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
+        await asyncio.to_thread(tenancy.leave)
         await asyncio.to_thread(imaging.close)
         for threads in (admissions, renderings, keeping):
             threads.shutdown(wait=False, cancel_futures=True)

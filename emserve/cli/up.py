@@ -4,10 +4,10 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import typer
+from obstore.store import ObjectStore
 from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
@@ -29,6 +29,7 @@ from emserve.running import RunningRecord
 from emserve.scratch import probe as probe_scratch
 from emserve.settings import Settings
 from emserve.storage import open_store, storage_errors
+from emserve.tenancy import Tenancy
 from emserve.tickets import connect
 
 _STORAGE_PATIENCE_SECONDS = 2.0
@@ -122,7 +123,7 @@ def _run_service(outline: Outline) -> None:
         signals = stack.enter_context(Signals())
         house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
         _open_broker(house, bound, steps)
-        _look_at_pairing(bound, Pairing.claim)
+        _move_in(house, bound, steps)
         probe_scratch(bound.scratch_dir)
         url = _open_api(house, listener, steps)
         devices = _open_workers(house, bound, steps) if bound.workers else []
@@ -144,8 +145,9 @@ def _run_workers(outline: Outline) -> None:
             stack.enter_context(FolderLock(settings.data_dir, shared=True))
         signals = stack.enter_context(Signals())
         house = stack.enter_context(Household(outline, steps, signals))
-        fleet = Fleet(_known_broker(settings, steps))
-        _look_at_pairing(settings, Pairing.check)
+        client = _known_broker(settings, steps)
+        _check_pairing(settings, client)
+        fleet = Fleet(client)
         probe_scratch(settings.scratch_dir)
         devices = _start_workers(house, settings, steps)
         house.watch_until(lambda: _has_worker(fleet, house))
@@ -176,16 +178,33 @@ def _known_broker(settings: Settings, steps: Steps) -> Redis:
     return client
 
 
-def _look_at_pairing(settings: Settings, look: Callable[[Pairing], None]) -> None:
-    """Whether broker and storage belong together, said before a part can fail of it. Where one of them cannot
-    be reached, the parts look again. Raises ForeignBroker."""
+def _move_in(house: Household, settings: Settings, steps: Steps) -> None:
+    """Sees to it that broker and storage belong together, and that no other service works on the storage.
+
+    What cannot be reached, the API looks at again. Raises ForeignBroker and StorageInUse."""
+    url = settings.storage_url
     with (
         contextlib.suppress(BrokerUnavailable, StorageFull, StorageUnavailable),
         contextlib.closing(connect(settings.redis_url)) as client,
     ):
-        with storage_errors():
-            store = open_store(settings.storage_url, _STORAGE_PATIENCE_SECONDS)
-        look(Pairing(store, client, settings.storage_url))
+        store = _open_store(settings)
+        Pairing(store, client, url).claim()
+        tenancy = Tenancy(store, client, url)
+        if not tenancy.renew():
+            steps.begin("Looking whether another service works on the storage")
+            if house.watch_until(tenancy.renew):
+                steps.done("none does")
+
+
+def _check_pairing(settings: Settings, client: Redis) -> None:
+    """Raises ForeignBroker; what cannot be reached, the workers look at again."""
+    with contextlib.suppress(BrokerUnavailable, StorageUnavailable):
+        Pairing(_open_store(settings), client, settings.storage_url).check()
+
+
+def _open_store(settings: Settings) -> ObjectStore:
+    with storage_errors():
+        return open_store(settings.storage_url, _STORAGE_PATIENCE_SECONDS)
 
 
 def _no_broker(settings: Settings, error: RedisError) -> str:
