@@ -123,7 +123,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     reconciler, sweeper, withdrawals = Reconciler(book), Sweeper(book, settings), Withdrawals(book)
 
     def reconcile() -> None:
-        pairing.claim()  # again, since a broker that lost its data has no owner
+        with contextlib.suppress(StorageFull):  # a disk without room for an id keeps no job waiting
+            pairing.claim()  # again, since a broker that lost its data has no owner
         if tenancy.is_ours:
             reconciler.run_once()
 
