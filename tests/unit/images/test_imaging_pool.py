@@ -134,8 +134,10 @@ def test_every_error_survives_the_journey() -> None:
 def test_an_unexpected_exception_shows_no_internals(
     small_pool: Callable[..., ImagingPool], folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    tifffile.imwrite(folder / "input", np.zeros((8, 9), np.uint8))
+    nowhere = decoding(folder).model_copy(update={"out": folder / "not there" / "out.npy"})
     with pytest.raises(HelperDied) as caught:
-        small_pool().call(inspection(folder, "not there"), timeout_s=30)
+        small_pool().call(nowhere, timeout_s=30)
     assert "FileNotFoundError" not in str(caught.value)
     assert "FileNotFoundError" in capfd.readouterr().err
 
