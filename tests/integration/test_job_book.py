@@ -207,7 +207,7 @@ class TestReconciler:
         job = book.read(job_id)
         assert (job.status, job.attempt) == (JobStatus.FAILED, 8)
         assert job.error is not None
-        assert "died, or lost the storage, 8 times, and in the last 3" in job.error.detail
+        assert "lost the storage or its scratch folder, 8 times, and in the last 3" in job.error.detail
 
     def test_a_lost_broker_is_told_everything_again(
         self, book: JobBook, reconciler: Reconciler, redis: Redis

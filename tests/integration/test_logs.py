@@ -11,7 +11,7 @@ import pytest
 
 from emserve import storage
 from emserve.broker import server_binary
-from tests.integration.api_calls import succeeded
+from tests.integration.api_calls import runs, succeeded
 from tests.pictures import large_image, tiff
 from tests.running_service import RunningService, running_service
 
@@ -57,7 +57,8 @@ def logs(guarded_broker: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def _use(service: RunningService, http: httpx.Client) -> None:
     """A job whose child dies at first, and a result that cannot be rendered."""
-    job_id = _submit(http, "well", large_image(1024))
+    job_id = _submit(http, "well", large_image(2048))
+    runs(http, job_id)
     service.child().kill()
     succeeded(http, job_id)
     end = json.loads((service.data_dir / "store" / storage.end_key(job_id)).read_bytes())
