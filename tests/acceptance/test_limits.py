@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emserve.settings import Settings
+from emserve.tally import Event
 from emserve.tickets import connect
 from tests.acceptance.exchange import Json, accepted, post, refused, stored_jobs
 from tests.archives import ome, slices_of, zarr_files, zip_of
@@ -228,19 +229,18 @@ def test_a_service_without_a_worker_is_ready_unless_one_is_required(http: httpx.
 def test_a_fault_of_the_service_is_a_problem_with_a_request_id_and_nothing_inside(
     tight: RunningService, http: httpx.Client
 ) -> None:
-    job = accepted(post(http, _grey()))
+    counter = f"{Event.MODEL_PIXELS}:mitonet@starter"
     with contextlib.closing(connect(Settings(data_dir=tight.data_dir).redis_url)) as redis:
-        state = redis.hget(f"emserve:job:{job['id']}", "state")
-        assert state is not None
-        redis.hset(f"emserve:job:{job['id']}", "state", "{}")  # a fault that nobody foresees
-        response = http.get(job["links"]["self"], headers={"X-Request-ID": "fault-1"})
-        redis.hset(f"emserve:job:{job['id']}", "state", state)
+        redis.hset("emserve:tally", counter, "many")  # a fault that nobody foresees
+        response = http.get("/v1/models", headers={"X-Request-ID": "fault-1"})
+        redis.hdel("emserve:tally", counter)
     problem = refused(response, 500, "internal-error", "log", "request id")
     assert problem["request_id"] == response.headers["x-request-id"] == "fault-1"
     assert problem["kind"] == "system"
-    assert "LiveState" not in response.text
+    assert "many" not in response.text
+    assert "could not convert" not in response.text
     assert "fault-1" in tight.log.read_text()
-    assert http.get(job["links"]["self"]).json()["status"] == "queued"
+    assert http.get("/v1/models").status_code == 200
 
 
 def test_a_job_whose_record_is_damaged_can_be_deleted_and_keeps_no_other(
