@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Iterable
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, computed_field
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.utils import as_text
 
+from emserve.parsing import understood
 from emserve.resident import Resident
 from emserve.tally import Event, Tally
 from emserve.tickets import broker_errors
@@ -28,14 +28,6 @@ class WorkerEntry(BaseModel):
     """What it works on."""
     residents: list[Resident] = []
     """The models that it holds warm, the most recently used last."""
-
-    @classmethod
-    def parse(cls, value: bytes | str) -> Self | None:
-        """None for what another version wrote and this one does not understand."""
-        try:
-            return cls.model_validate_json(value)
-        except ValidationError:
-            return None
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented way
     @property
@@ -71,7 +63,7 @@ class Fleet:
             gone = [name for name, value in zip(names, values, strict=True) if value is None]
         if gone:
             self._drop(gone)
-        entries = (WorkerEntry.parse(value) for value in values if value is not None)
+        entries = (understood(WorkerEntry, value) for value in values if value is not None)
         return [entry for entry in entries if entry is not None]
 
     def _drop(self, names: Iterable[str]) -> None:

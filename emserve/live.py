@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from redis import Redis
 from rq.utils import as_text
 
 from emserve.jobs import JobRecord, JobStatus, Progress, Stage
+from emserve.parsing import understood
 from emserve.tickets import broker_errors
 
 _INDEX = "emserve:jobs"  # sorted set, every score 0: ordered by id, which is ordered by time
@@ -49,14 +49,6 @@ class LiveState(BaseModel):
     stage: Stage | None = None
     started_at: datetime | None = None
     progress: Progress | None = None
-
-    @classmethod
-    def parse(cls, value: bytes | str) -> Self | None:
-        """None for what another version wrote and this one does not understand."""
-        try:
-            return cls.model_validate_json(value)
-        except ValidationError:
-            return None
 
 
 class Filter(BaseModel):
@@ -97,7 +89,7 @@ class LiveBoard:
         """What was last reported of a job, whether or not it is listed; no wish to cancel it."""
         with broker_errors():
             value = self._redis.hget(_key(job_id), "state")
-        return LiveState.parse(value) if value is not None else None
+        return understood(LiveState, value) if value is not None else None
 
     def model(self, job_id: str) -> str | None:
         """Id of the model that a listed job was accepted for."""
@@ -216,7 +208,7 @@ class LiveBoard:
 def _state(value: bytes | str | None, cancelling: bytes | str | None) -> LiveState | None:
     if value is None:
         return None
-    state = LiveState.parse(value)
+    state = understood(LiveState, value)
     if state is None or cancelling is None or state.status.ended:
         return state
     return state.model_copy(update={"status": JobStatus.CANCELLING})

@@ -1,17 +1,17 @@
 """The pairing of a storage and a broker: a broker queues the jobs of one storage and no others."""
 
 import logging
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.store import ObjectStore
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
 from emserve import storage
 from emserve.errors import EmserveError
 from emserve.ids import new_id
+from emserve.parsing import understood
 from emserve.tickets import broker_errors
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,6 @@ class _Owner(_StorageId):
     """The storage that a broker belongs to, and where it was when somebody last said so."""
 
     url: str
-
-
-Known = TypeVar("Known", bound=_StorageId)
 
 
 class ForeignBroker(EmserveError):
@@ -97,13 +94,13 @@ class Pairing:
     def _owner(self) -> _Owner | None:
         with broker_errors():
             value = self._redis.get(_OWNER)
-        return _parsed(_Owner, value) if value is not None else None
+        return understood(_Owner, value) if value is not None else None
 
     def _storage_id(self) -> str | None:
         """None for a storage that has none."""
         if self._id is None:
             value = storage.read(self._store, storage.ID)
-            found = None if value is None else _parsed(_StorageId, value)
+            found = None if value is None else understood(_StorageId, value)
             self._id = found.id if found else None
         return self._id
 
@@ -122,13 +119,6 @@ class Pairing:
 
 def _as_stored(storage_id: str) -> bytes:
     return _StorageId(id=storage_id).model_dump_json().encode()
-
-
-def _parsed(kind: type[Known], value: bytes | str) -> Known | None:
-    try:
-        return kind.model_validate_json(value)
-    except ValidationError:
-        return None
 
 
 def _without_login(url: str) -> str:

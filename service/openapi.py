@@ -66,8 +66,6 @@ JOB_HEADERS = {
     ),
 }
 _REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
-
-
 TAGS: Fragment = {"type": "object", "additionalProperties": {"type": "string"}}
 _UPLOAD: Fragment = {
     "title": "Upload",

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from emserve import storage
 from emserve.book import JobBook
@@ -12,6 +12,7 @@ from emserve.errors import BrokerUnavailable, FileRefused, JobNotFound, RecordUn
 from emserve.installer.errors import ModelInUse
 from emserve.installer.folder import ModelFolder
 from emserve.jobs import PinnedModel
+from emserve.parsing import understood
 
 Needed = Callable[[], list[str]]
 """Gives the ids of the jobs that need the model."""
@@ -32,8 +33,7 @@ def remove(folder: ModelFolder, card: ModelCard, needed: Needed) -> None:
 def jobs_in_need(book: JobBook, card_id: str) -> list[str]:
     """Ids of the jobs that have not ended and were accepted for this model, oldest first.
 
-    While no broker runs, every stored job is looked at. Raises StorageUnavailable.
-    """
+    While no broker runs, every stored job is looked at. Raises StorageUnavailable."""
     try:
         known = book.live.active() if book.live.is_built else None
     except BrokerUnavailable:
@@ -61,7 +61,8 @@ def _may_need(book: JobBook, job_id: str, card_id: str) -> bool:
     with contextlib.suppress(FileRefused):
         if storage.exists(book.store, storage.end_key(job_id)):
             return False
-        named = _model_named(storage.read(book.store, storage.record_key(job_id)) or b"")
+        naming = understood(_Naming, storage.read(book.store, storage.record_key(job_id)) or b"")
+        named = naming and naming.model.id
     if named is None:
         with contextlib.suppress(BrokerUnavailable):
             named = book.live.model(job_id)
@@ -72,10 +73,3 @@ class _Naming(BaseModel):
     """All that must be understood of a record."""
 
     model: PinnedModel
-
-
-def _model_named(record: bytes) -> str | None:
-    try:
-        return _Naming.model_validate_json(record).model.id
-    except ValidationError:
-        return None

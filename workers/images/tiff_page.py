@@ -33,6 +33,10 @@ class PagePixels:
             raise ValueError("a page is like none before it")
         return keyframe
 
+    @property
+    def _is_jpeg(self) -> bool:
+        return bool(self._keyframe.compression == COMPRESSION.JPEG)
+
     def bands(self, image: GreyImage) -> Iterator[NDArray[Any]]:
         """The image, as `ImageReader.bands` has it, without the colours that its values stand for."""
         keyframe = self._keyframe
@@ -45,8 +49,9 @@ class PagePixels:
         is_plane_by_plane = self.shape[: len(sides)] == sides and first == len(sides) - 1
         # Contiguous and yet not final are pages with oddities that tifffile undoes on the whole.
         if depth > 1 or keyframe.is_contiguous or not is_plane_by_plane:
-            for value, _ in self._stored(range(len(self.page.dataoffsets))):
-                self._check(value)
+            if self._is_jpeg:
+                for value, _ in self._stored(range(len(self.page.dataoffsets))):
+                    self._check(value)
             whole = np.asarray(self.page.asarray(maxworkers=1)).reshape(self.shape)
             return image.of_bands([whole], self.axes)
         plane = image.index[self.axes[0]] if planes > 1 else 0
@@ -84,5 +89,5 @@ class PagePixels:
         )
 
     def _check(self, value: bytes | None) -> None:
-        if value is not None and self._keyframe.compression == COMPRESSION.JPEG:
+        if value is not None and self._is_jpeg:
             jpeg_data.check(value, self.page.jpegtables)

@@ -87,9 +87,7 @@ class View:
             return None
         try:
             return RangeRecord.from_bytes(entry)
-        except (
-            DamagedRecord
-        ) as error:  # as a power cut leaves it; the range is inferred again, and noted anew
+        except DamagedRecord as error:  # as a power cut leaves it; the range is inferred again
             log.warning("a note of finished slices is damaged", extra={"note": key, "reason": str(error)})
             return None
 
