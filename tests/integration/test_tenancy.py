@@ -1,7 +1,9 @@
 """Two services with brokers of their own on one storage: the second is refused, and nothing runs twice."""
 
 import contextlib
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,3 +122,24 @@ def test_a_second_service_on_the_storage_is_refused(service: RunningService, tmp
     assert done.returncode == 1
     assert f"The storage at {storage} is in use by a service with another job queue" in said
     assert "Traceback" not in said
+
+
+def test_an_api_that_is_started_alone_is_refused_too(service: RunningService, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    variables = {
+        "EMSERVE_DATA_DIR": str(settings.data_dir),
+        "EMSERVE_REDIS": settings.redis_url,
+        "EMSERVE_STORAGE": (service.data_dir / "store").as_uri(),
+        "EMSERVE_PORT": "0",
+    }
+    with EmbeddedBroker(settings):
+        done = subprocess.run(
+            [sys.executable, "-m", "service"],
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "is in use by a service with another job queue" in done.stderr
