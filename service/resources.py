@@ -105,7 +105,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     # What is not answered now is asked again by the keepers; the process is alive meanwhile.
     with contextlib.suppress(BrokerUnavailable, StorageFull, StorageUnavailable, TimeoutError):
         await asyncio.wait_for(asyncio.to_thread(pairing.claim), _FIRST_LOOK_SECONDS)
-        while not await asyncio.wait_for(asyncio.to_thread(tenancy.renew), _FIRST_LOOK_SECONDS):
+        # What is waited for is another machine's doing: no event of ours tells of it.
+        while not await asyncio.wait_for(asyncio.to_thread(tenancy.renew), _FIRST_LOOK_SECONDS):  # noqa: ASYNC110
             await asyncio.sleep(RECONCILE_SECONDS)
     book = JobBook(store, redis, timedelta(days=settings.keep_jobs_days) or None)
     imaging = ImagingPool(
