@@ -265,9 +265,10 @@ class JobBook:
         if job.status.ended:
             return job, False
         with self.unless_deleted(job_id):
-            storage.create(self.store, storage.cancel_key(job_id), b"{}")
-            # Without the broker the wish stands in storage, and whoever has the job sees it there.
-            with contextlib.suppress(BrokerUnavailable):
+            # Empty, since for that a full disk has room: it is where a job most needs to be stopped.
+            storage.create(self.store, storage.cancel_key(job_id), b"")
+            # Without the broker, or room for an end, the wish stands, and whoever has the job sees it there.
+            with contextlib.suppress(BrokerUnavailable, StorageFull):
                 self._end_if_idle(job_id, job.attempt)
         return self.read(job_id), True
 
@@ -388,6 +389,15 @@ class JobBook:
             with contextlib.suppress(StorageUnavailable):  # the end stands; what is left only takes room
                 self.clear_leftovers(job_id, standing)
         return standing
+
+    def stop(self, job_id: str, execution_id: str, end: JobEnd) -> None:
+        """Ends a job whose attempt was stopped, and is so dead that it cannot win any more."""
+        try:
+            self.finish(job_id, end)
+        except StorageFull:  # what it wrote makes the room for the note that it was stopped
+            if not self._has_ended(job_id):
+                self.attempts.clear(job_id, execution_id)
+                self.finish(job_id, end)
 
     def clear_leftovers(self, job_id: str, end: JobEnd) -> None:
         """Removes what attempts wrote that did not make the job's end, and what they left for each other."""

@@ -36,7 +36,7 @@ from emserve.errors import (
 )
 from emserve.fleet import Fleet, WorkerEntry
 from emserve.ids import PATTERN, made_at
-from emserve.jobs import Attempt, JobRecord
+from emserve.jobs import Attempt, JobEnd, JobRecord
 from emserve.logs import about
 from emserve.pairing import ForeignBroker, Pairing
 from emserve.settings import Settings
@@ -355,20 +355,23 @@ class Supervisor(Worker):
 
     def _judge(self, outcome: Outcome, job_id: str, attempt: Attempt) -> None:
         """What follows from the outcome. The first end stands; whatever is written here may come late."""
-        book, number = self._book, attempt.number
+        book = self._book
         if outcome is Outcome.ENDED:
             return
         if outcome in (Outcome.DIED, Outcome.INTERRUPTED):
             book.lost(job_id, attempt.execution_id)
         elif outcome in (Outcome.STOPPING, Outcome.NOT_BEGUN):
             book.give_back(job_id, attempt.execution_id)
-        elif outcome is Outcome.CANCELLED:
-            book.finish(job_id, book.cancelled_end(number, attempt.started_at))
-        elif outcome is Outcome.TIMED_OUT:
-            timed_out = JobTimedOut(self._limits.seconds)
-            book.finish(job_id, book.failed_end(timed_out, number, attempt.started_at))
         else:
-            book.finish(job_id, book.failed_end(self._too_large(), number, attempt.started_at))
+            book.stop(job_id, attempt.execution_id, self._end_of_stopped(outcome, attempt))
+
+    def _end_of_stopped(self, outcome: Outcome, attempt: Attempt) -> JobEnd:
+        book, number = self._book, attempt.number
+        if outcome is Outcome.CANCELLED:
+            return book.cancelled_end(number, attempt.started_at)
+        if outcome is Outcome.TIMED_OUT:
+            return book.failed_end(JobTimedOut(self._limits.seconds), number, attempt.started_at)
+        return book.failed_end(self._too_large(), number, attempt.started_at)
 
     def _too_large(self) -> OutOfMemory:
         return OutOfMemory(

@@ -120,6 +120,36 @@ def test_a_job_can_be_deleted_from_a_full_disk_and_makes_room(
     assert job["id"] not in _jobs(cramped)
 
 
+def test_a_queued_job_can_be_cancelled_on_a_full_disk(http: httpx.Client, cramped: RunningService) -> None:
+    supervisor = cramped.part("worker-cpu-1")
+    supervisor.suspend()
+    try:
+        job = accepted(post(http, tiff(phantom().image)))
+        with _no_room(cramped):
+            wished = http.post(job["links"]["cancel"])
+            assert (wished.status_code, wished.json()["status"]) == (202, "cancelling"), wished.text
+    finally:
+        supervisor.resume()
+    end = ended(http, job)
+    assert (end["status"], end["result"]) == ("cancelled", None)
+    run(http, tiff(phantom().image))
+
+
+def test_a_running_job_that_is_cancelled_on_a_full_disk_leaves_the_device(
+    http: httpx.Client, cramped: RunningService
+) -> None:
+    child = cramped.child()
+    child.suspend()
+    job = accepted(post(http, tiff(phantom().image)))
+    eventually(lambda: http.get(job["links"]["self"]).json()["status"] == "running", "the job's begin")
+    with _no_room(cramped):
+        wished = http.post(job["links"]["cancel"])
+        assert (wished.status_code, wished.json()["status"]) == (202, "cancelling"), wished.text
+        eventually(lambda: not child.is_running(), "the end of its process", 2)
+    assert ended(http, job)["status"] == "cancelled"
+    run(http, tiff(phantom().image))
+
+
 def test_what_was_accepted_waits_for_room_and_costs_no_attempt(
     http: httpx.Client, cramped: RunningService
 ) -> None:
