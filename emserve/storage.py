@@ -30,6 +30,7 @@ ID = "storage.json"
 TENANT = "tenant.json"
 """Says which service works on it."""
 _UNFINISHED = re.compile(r".*#\d+")  # how the local store names a file until it is whole
+_OF_A_KEY = re.compile(r"[\w.-]+", re.ASCII)  # whole files, and no strangers' that the store cannot name
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 _LONGEST_PAUSE = timedelta(seconds=5)
@@ -303,9 +304,21 @@ def _remove_linked(link: Path) -> None:
 
 def changes(store: ObjectStore, prefix: str) -> Iterator[tuple[str, datetime]]:
     """Key and last change of each object under `prefix`."""
+    folder = local_folder(store, prefix)
+    if folder is not None:
+        yield from _changes_in(folder, prefix)
+        return
     with storage_errors():
         for batch in obstore.list(store, prefix + "/", chunk_size=PAGE):
             yield from ((each["path"], each["last_modified"]) for each in batch)
+
+
+def _changes_in(folder: Path, prefix: str) -> Iterator[tuple[str, datetime]]:
+    # Not by the store, for the same reason as in `_folders_in`.
+    with storage_errors():
+        for path in folder.rglob("*"):
+            if path.is_file() and _OF_A_KEY.fullmatch(path.name) and (changed := _changed(path)) is not None:
+                yield f"{prefix}/{path.relative_to(folder)}", changed
 
 
 def last_change(store: ObjectStore, prefix: str) -> datetime | None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from emserve import storage
 from emserve.book import JobBook
 from emserve.complaints import Complaints
-from emserve.errors import BrokerUnavailable, EmserveError, JobNotFound
+from emserve.errors import BrokerUnavailable, EmserveError, FileRefused, JobNotFound
 from emserve.ids import made_at
 from emserve.jobs import aged_from
 from emserve.live import lock_owner
@@ -140,7 +140,8 @@ class Sweeper:
     def _remove_old(self, prefix: str, before: datetime, kept: Collection[str] = ()) -> None:
         for key, changed in list(storage.changes(self._book.store, prefix)):
             if changed < before and PurePath(key).stem not in kept:
-                storage.remove(self._book.store, key)
+                with contextlib.suppress(FileRefused):  # somebody made a folder of it, or it is not ours
+                    storage.remove(self._book.store, key)
 
     @contextlib.contextmanager
     def _faults_told(self, job_id: str) -> Iterator[None]:

@@ -106,6 +106,24 @@ class TestRetention:
             book.read(job_id)
         assert not isinstance(refused.value, JobDeleted)
 
+    @pytest.mark.parametrize("book", ["local"], indirect=True)
+    @pytest.mark.parametrize("name", [b"\xff.json", b"two\nlines", b"#1"])
+    def test_a_strange_file_among_tombstones_keeps_none_of_them(
+        self, book: JobBook, sweeper_of: Make, name: bytes
+    ) -> None:
+        job_id = accept(book)
+        book.delete(job_id)
+        folder = _local(book) / storage.TOMBSTONES
+        strange = folder / os.fsdecode(name)
+        strange.write_bytes(b"")
+        for path in folder.iterdir():
+            _age(path, timedelta(days=31))
+        write(book, job_id, "late")
+        sweeper = sweeper_of(book)
+        assert sweeper.run_once() == [job_id]
+        assert not (_local(book) / storage.job_prefix(job_id)).exists()
+        assert list(folder.iterdir()) == [strange]
+
     def test_a_tombstone_stays_while_a_worker_has_the_job(
         self, book: JobBook, redis: Redis, sweeper_of: Make
     ) -> None:
