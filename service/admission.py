@@ -1,7 +1,9 @@
 """From an upload to an accepted job: read the header, choose the model, check every parameter."""
 
+import json
 import logging
 import re
+from collections import Counter
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
@@ -96,11 +98,13 @@ def _require_unchanged(resources: Resources, card: ModelCard) -> None:
 
 def _parameters(text: str | None) -> Parameters:
     try:
-        return Parameters.model_validate_json(text or "{}")
+        params = Parameters.model_validate_json(text or "{}")
     except ValidationError as error:
         if any(each["type"] == "extra_forbidden" for each in error.errors()):
             raise _unknown_parameters(error) from error
         raise from_validation(error, "params") from error
+    _refuse_repetition(text or "{}", "params")
+    return params
 
 
 def _unknown_parameters(error: ValidationError) -> InvalidRequest:
@@ -114,9 +118,25 @@ def _unknown_parameters(error: ValidationError) -> InvalidRequest:
 
 def _tags(text: str | None) -> dict[str, str]:
     try:
-        return _TAGS.validate_json(text or "{}")
+        tags = _TAGS.validate_json(text or "{}")
     except ValidationError as error:
         raise from_validation(error, "tags") from error
+    _refuse_repetition(text or "{}", "tags")
+    return tags
+
+
+def _refuse_repetition(text: str, field: str) -> None:
+    """JSON does not say which of two values under one name counts (RFC 8259, section 4): none is chosen."""
+
+    def each_once(pairs: list[tuple[str, object]]) -> None:
+        counts = Counter(name for name, _ in pairs)
+        repeated = [name[:64] for name, count in counts.items() if count > 1]
+        if repeated:
+            detail = f"{field} has {repeated[0]!r} more than once. Give it once."
+            errors = [FieldError.at((field, name), "given more than once") for name in repeated[:20]]
+            raise InvalidRequest(detail, errors=errors)
+
+    json.loads(text, object_pairs_hook=each_once)
 
 
 def _inspect(resources: Resources, job_id: str, params: Parameters) -> ImageHeader:

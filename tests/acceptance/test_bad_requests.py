@@ -62,6 +62,20 @@ def test_an_unknown_parameter(http: httpx.Client, cell: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "text", "name"),
+    [
+        ("params", '{"min_size": 10, "min_size": 90}', "min_size"),
+        ("tags", '{"slide": "12", "animal": "a", "slide": "12"}', "slide"),
+    ],
+)
+def test_of_a_name_given_twice_none_is_chosen(
+    http: httpx.Client, cell: bytes, field: str, text: str, name: str
+) -> None:
+    problem = refused(post(http, cell, **{field: text}), 422, "invalid-request", name, "more than once")
+    assert [each["pointer"] for each in problem["errors"]] == [f"/{field}/{name}"]
+
+
+@pytest.mark.parametrize(
     ("name", "value", "limit"),
     [
         ("downsampling", 0, "1, 2, 4, 8, 16, 32, 64 or auto"),
