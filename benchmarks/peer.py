@@ -31,7 +31,7 @@ _MOST_CENTRES = 500
 
 
 class PeerMissing(Exception):
-    """The peer cannot be installed here."""
+    """The peer cannot be installed here, or gave no result."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,10 @@ class Peer:
         peer, ready = cls(folder), folder / ".ready"
         if ready.exists():
             return peer
-        venv.create(folder, with_pip=True, clear=True)
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise PeerMissing(f"empanada-dl got no virtual environment: {error}") from error
         ours = sysconfig.get_paths()["purelib"]
         theirs = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})["purelib"]
         (Path(theirs) / "beside.pth").write_text(ours + "\n")
@@ -99,8 +102,7 @@ class Peer:
         except (subprocess.TimeoutExpired, OSError) as error:
             raise PeerMissing(f"empanada-dl could not be installed: {error}") from error
         if done.returncode:
-            said = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            raise PeerMissing(f"empanada-dl could not be installed: {said}")
+            raise PeerMissing(f"empanada-dl could not be installed: {_last_line(done.stderr)}")
 
     def segment(self, scene: Scene) -> PeerRun:
         """Runs the peer's post-processing on a scene, in a fresh process with one thread."""
@@ -133,10 +135,17 @@ class Peer:
 
     def _report(self, program: Path, folder: Path, *rest: str) -> dict[str, Any]:  # values of JSON
         command = [str(self._python), str(program), str(folder), *rest]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PeerMissing(f"empanada-dl took more than {_RUN_SECONDS} s") from error
         if done.returncode:
-            raise PeerMissing(f"empanada-dl stopped: {done.stderr.strip().splitlines()[-1]}")
+            raise PeerMissing(f"empanada-dl stopped ({done.returncode}): {_last_line(done.stderr)}")
         report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return report
+
+
+def _last_line(said: str) -> str:
+    return (said.strip() or "no reason given").splitlines()[-1]

@@ -1,7 +1,9 @@
 """One run of all measurements."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.agreement import Agreement, measure_agreement
 from benchmarks.alternation import Alternation, measure_alternation
@@ -22,6 +24,7 @@ from benchmarks.volumes import Stack, measure_stack
 
 _MATCHED_SLICES = 16
 
+T = TypeVar("T")
 OnStep = Callable[[str], None]
 """Called with what is measured next."""
 
@@ -31,12 +34,12 @@ class Run:
 
     def __init__(self, plan: Plan, folder: Path, on_step: OnStep) -> None:
         self._plan, self._folder, self._on_step = plan, folder, on_step
+        self._peer_faults: list[str] = []
 
     def results(self, *, with_peer: bool = True) -> Results:
         peer, missing = self.peer() if with_peer else (None, "The peer was not asked for.")
         return Results(
             machine=Machine.here(),
-            peer_missing=missing,
             post_processing=tuple(self._post_processing(peer)),
             measures=tuple(self._measures()),
             costs=tuple(self._costs()),
@@ -49,6 +52,7 @@ class Run:
             beyond=tuple(self.beyond()),
             matchings=tuple(self.matchings(peer)),
             consensuses=tuple(self.consensuses(peer)),
+            peer_missing=" ".join(filter(None, [missing, *self._peer_faults])),
         )
 
     def peer(self) -> tuple[Peer | None, str]:
@@ -63,10 +67,17 @@ class Run:
         plan, runs = self._plan, []
         for centres in (*plan.centres, *plan.centres_alone):
             self._on_step(f"grouping and merging with {centres} centres")
-            runs.append(
-                compare_post_processing(plan.scene, centres, peer if centres in plan.centres else None)
-            )
+            compared = peer if centres in plan.centres else None
+            runs.append(self._beside(compared, partial(compare_post_processing, plan.scene, centres)))
         return runs
+
+    def _beside(self, peer: Peer | None, measure: Callable[[Peer | None], T]) -> T:
+        """What is measured beside the peer, or alone where it stops: that costs no other measurement."""
+        try:
+            return measure(peer)
+        except PeerMissing as reason:
+            self._peer_faults.append(f"{reason}.")
+            return measure(None)
 
     def _measures(self) -> list[Measures]:
         runs = []
@@ -133,12 +144,13 @@ class Run:
         runs = []
         for objects in self._plan.matched_objects:
             self._on_step(f"matching {objects} objects from slice to slice")
-            runs.append(measure_matching(self._plan.stack_side, objects, _MATCHED_SLICES, peer))
+            alone = partial(measure_matching, self._plan.stack_side, objects, _MATCHED_SLICES)
+            runs.append(self._beside(peer, alone))
         return runs
 
     def consensuses(self, peer: Peer | None) -> list[Consensus]:
         runs = []
         for side, objects in self._plan.consensus:
             self._on_step(f"consensus of three views with {objects} objects")
-            runs.append(measure_consensus(side, objects, peer))
+            runs.append(self._beside(peer, partial(measure_consensus, side, objects)))
         return runs

@@ -2,8 +2,9 @@
 
 import os
 
-# Before numpy and torch are loaded: single-thread numbers, and no thread that spins while it waits.
-os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE", OPENBLAS_NUM_THREADS="1")
+from benchmarks.surroundings import AS_IN_SERVICE
+
+os.environ.update(AS_IN_SERVICE)  # before numpy and torch are loaded
 
 from pathlib import Path
 

@@ -18,6 +18,7 @@ from training.phantoms import make_phantom
 _HERE = Path(__file__).parent
 _PARAMS = {"min_size": 50, "fill_holes_in_segmentation": True}
 _TAGS = {"sample_id": "S-17"}
+_WORKER = "lab-cpu-1-8efa84f0"
 _PLATFORM = "Linux-6.1.0-x86_64-with-glibc2.36"
 
 
@@ -63,7 +64,10 @@ def main(url: str) -> None:
         provenance = http.get(f"{path}/provenance").raise_for_status().json()
         provenance["software"]["platform"] = _PLATFORM
         _write("provenance.json", provenance)
-        _write("model.json", http.get("/v1/models/mitonet").raise_for_status().json())
+        model = http.get("/v1/models/mitonet").raise_for_status().json()
+        for resident in model["residents"]:
+            resident["worker"] = _WORKER
+        _write("model.json", model)
 
 
 if __name__ == "__main__":

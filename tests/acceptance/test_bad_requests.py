@@ -71,7 +71,8 @@ def test_an_unknown_parameter(http: httpx.Client, cell: bytes) -> None:
 def test_of_a_name_given_twice_none_is_chosen(
     http: httpx.Client, cell: bytes, field: str, text: str, name: str
 ) -> None:
-    problem = refused(post(http, cell, **{field: text}), 422, "invalid-request", name, "more than once")
+    parts: dict[str, Json] = {field: text}
+    problem = refused(post(http, cell, **parts), 422, "invalid-request", name, "more than once")
     assert [each["pointer"] for each in problem["errors"]] == [f"/{field}/{name}"]
 
 

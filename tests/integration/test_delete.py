@@ -87,6 +87,7 @@ def test_jobs_that_are_cancelled_near_their_end_have_one_end_and_its_result(
             labels = open_labels(workshop.book.store, storage.labels_prefix(job_id, end.execution_id))
             assert labels.region(0, 256, 0, 256).any()
         else:
+            assert job.status is JobStatus.CANCELLED
             note = ["attempt.json"]
             eventually(lambda: _names(attempts) == note, "a clean attempt")  # noqa: B023 - used at once
         assert workshop.book.read(job_id) == job

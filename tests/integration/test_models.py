@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from emserve.installer.folder import ModelFolder
 from emserve.jobs import Job, PinnedModel
 from tests.commands import refused, run
 from tests.integration.api_calls import submit, succeeded
-from tests.integration.workshop import Worker, Workshop, eventually, record_of
+from tests.integration.workshop import PATIENCE_SECONDS, Worker, Workshop, eventually, record_of
 from tests.lab import install, small_export
 from tests.pictures import tiff
 from tests.running_service import RunningService, running_service
@@ -148,18 +150,31 @@ def test_of_a_removal_and_a_submission_at_once_one_is_refused(
     folder = ModelFolder(models_dir(lab))
     files = {path: path.read_bytes() for path in (folder.weights_file(card), folder.card_file(card))}
 
-    def send(_: int) -> httpx.Response:
+    def send() -> httpx.Response:
         """Comes back when the job has ended, so that now and then there is none and a removal succeeds."""
         image = {"image": ("a.tif", tiff(_IMAGE))}
         return http.post("/v1/jobs", files=image, data={"model": "racing"}, headers={"Prefer": "wait=20"})
 
+    over, answers, removals = threading.Event(), [], 0
+
+    def send_on() -> None:
+        while not over.is_set():
+            answers.append(send())
+
     with ThreadPoolExecutor(1) as pool:
-        sent = [pool.submit(send, number) for number in range(16)]
-        while not all(each.done() for each in sent):
-            if remove(lab, "racing").returncode == 0:
-                for path, content in files.items():  # it is installed again, the weights first
-                    path.write_bytes(content)
-    answers = [each.result() for each in sent]
+        sender = pool.submit(send_on)
+        until = time.monotonic() + PATIENCE_SECONDS
+        try:
+            while len(answers) < 16 or not removals or not any(answer.is_success for answer in answers):
+                assert time.monotonic() < until
+                assert not sender.done()
+                if remove(lab, "racing").returncode == 0:
+                    removals += 1
+                    for path, content in files.items():  # it is installed again, the weights first
+                        path.write_bytes(content)
+        finally:
+            over.set()
+    sender.result()
     accepted = [answer.json()["id"] for answer in answers if answer.is_success]
     refusals = {answer.json()["type"].rpartition(":")[2] for answer in answers if not answer.is_success}
     assert refusals <= {"invalid-request", "model-missing", "unknown-model"}

@@ -24,7 +24,7 @@ from tests.soak.ledger import Json, Ledger
 from tests.soak.report import markdown
 from tests.soak.siege import send_files, send_requests
 from tests.soak.troubles import TROUBLES, Trouble
-from tests.soak.watch import Watch
+from tests.soak.watch import WEIGHED, Watch
 
 _STORM_SHARE = 0.7  # the rest of the time the API and its supervisor are spared, to see whether they grow
 _FILES_PER_MINUTE = 100
@@ -83,15 +83,17 @@ class Soak:
         begun, before = time.monotonic(), len(self._ledger.entries)
         task = self._bar.add_task(name, total=minutes * 60)
         thread.start()
-        while (spent := time.monotonic() - begun) < minutes * 60:
-            self._customer.act()
-            self._bar.update(
-                task,
-                completed=spent,
-                description=f"{name}: {len(self._ledger.entries)} jobs, {len(struck)} troubles",
-            )
-        over.set()
-        thread.join()
+        try:
+            while (spent := time.monotonic() - begun) < minutes * 60:
+                self._customer.act()
+                self._bar.update(
+                    task,
+                    completed=spent,
+                    description=f"{name}: {len(self._ledger.entries)} jobs, {len(struck)} troubles",
+                )
+        finally:  # some troubles start the service again, which nobody would end any more
+            over.set()
+            thread.join()
         self._house.open()
         self._customer.settle(120)
         self.summary[name] = {"jobs": len(self._ledger.entries) - before, "troubles": len(struck)}
@@ -108,8 +110,11 @@ class Soak:
     def _calm(self, watch: Watch) -> None:
         minutes = self._minutes * (1 - _STORM_SHARE)
         begun = time.monotonic() + minutes * 60 * _WARM_SECONDS
+        before = watch.process_ids()
         self._storm(minutes, tuple(each for each in TROUBLES if each.spares_memory), "calm")
         growth = watch.growth(begun)
+        if watch.process_ids() != before or growth.keys() != set(WEIGHED):
+            self._ledger.blame(f"of {before} one died that nobody killed: now {watch.process_ids()}")
         for name, (first, last) in growth.items():
             if last > first * _GROWTH:
                 self._ledger.blame(f"{name} grew from {first / 1e6:.1f} to {last / 1e6:.1f} MB")

@@ -27,7 +27,6 @@ def audit_jobs(customer: Customer) -> dict[str, int]:
     ledger, counts = customer.ledger, {"deleted": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
     for job_id in customer.settle(_SETTLE_SECONDS):
         ledger.blame(f"{job_id} was accepted and has no end: {customer.read(job_id)}")
-    objects: dict[str, Json] = {}
     for job_id, entry in ledger.entries.items():
         if entry.delete_asked and entry.deleted:
             counts["deleted"] += 1
@@ -39,21 +38,19 @@ def audit_jobs(customer: Customer) -> dict[str, int]:
                 ledger.blame(f"{job_id} could not be read")
         elif entry.end is not None:
             counts[entry.end["status"]] += 1
-            fault = _fault(customer, job_id, entry, objects)
+            fault = _fault(customer, job_id, entry)
             if fault:
                 ledger.blame(f"{job_id} {fault}")
     return counts
 
 
-def _fault(customer: Customer, job_id: str, entry: Entry, objects: dict[str, Json]) -> str | None:
+def _fault(customer: Customer, job_id: str, entry: Entry) -> str | None:
     """What is wrong with how a job ended."""
     end = entry.end
     if end["status"] == "cancelled":
         return None if entry.cancel_asked else "was cancelled by nobody"
     if end["status"] == "failed":
         return None if _is_planned(end, entry) else f"of {entry.image} failed: {end['error']}"
-    if end["result"]["objects"] != objects.setdefault(entry.image, end["result"]["objects"]):
-        return f"of {entry.image} has {end['result']['objects']} objects, others have {objects[entry.image]}"
     return customer.result_fault(job_id, entry)
 
 

@@ -1,6 +1,7 @@
 """Somebody who sends images, waits, cancels, deletes and downloads at random, by a seed."""
 
 import contextlib
+import hashlib
 import io
 import random
 import time
@@ -117,6 +118,9 @@ class Customer:
             return f"has a label map of {array.shape} with {array.max()} objects, and says {wanted}"
         if len(objects.json()["objects"]) != wanted["objects"]:
             return "has another number of rows than of objects"
+        digest = hashlib.sha256(labels.content).hexdigest()
+        if self.ledger.results.setdefault(entry.image, digest) != digest:
+            return f"has another label map than {entry.image} gave before"
         return None
 
     def ask(self, method: str, path: str, **what: Json) -> httpx.Response | None:

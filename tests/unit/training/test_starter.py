@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.agreement import measure_agreement
 from emserve.cards import Catalogue
 from training.score import score
@@ -9,14 +11,18 @@ from workers.inference.engine import Engine
 from workers.models.weights import load_card
 
 
-def test_the_starter_finds_most_mitochondria_of_fresh_phantoms() -> None:
+def test_the_starter_scores_on_fresh_phantoms_what_its_card_says() -> None:
     catalogue = Catalogue(Path("no such folder"))
     card = catalogue.runnable("mitonet@starter")
     weights = catalogue.weights(card)
     assert weights is not None
+    said = card.scores[0]
+    assert said.data == "generated images, seeds 1 to 24"
     scores = score(Engine(load_card(card, weights)), card, count=24, first_seed=1)
-    assert scores.true > 500
-    assert scores.f1_50 >= 0.8
+    assert scores.true == said.objects
+    # Processors round in ways of their own, by which one object or another is lost or won.
+    found = [scores.f1_50, scores.f1_75, scores.foreground_iou]
+    assert found == pytest.approx([said.f1_50, said.f1_75, said.foreground_iou], abs=0.01)
 
 
 def test_the_page_says_the_scores_of_the_cards() -> None:

@@ -1,8 +1,10 @@
 """A run of seconds gives a network that can be released, loaded and gone on from."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,20 +250,31 @@ def test_a_killed_training_goes_on_where_it_was(
     full_pool: PhantomPool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(["/bin/sh", "-c", command(full_pool, run, crops=800)])
-    eventually(lambda: _steps(run) >= 1, "the first step")
-    process.kill()
-    process.wait()
+    with _killed_afterwards(full_pool, run):
+        eventually(lambda: _steps(run) >= 3, "the third step")
     reached = _steps(run)
 
     with pytest.raises(typer.Exit) as shorter:
         main(run, pool=full_pool.folder, crops=16)
     assert shorter.value.exit_code == 1
     assert "begun with another configuration" in capsys.readouterr().err
-    again = subprocess.Popen(["/bin/sh", "-c", command(full_pool, run, crops=800)])
-    eventually(lambda: _steps(run) > reached, "a step after the break")
-    again.kill()
-    again.wait()
+    seen = [reached]
+    with _killed_afterwards(full_pool, run):
+        while seen[-1] == reached:  # one that began afresh would be seen on its way
+            eventually(lambda: _steps(run) != seen[-1], "another step")
+            seen.append(_steps(run))
+    assert seen == sorted(seen)
+
+
+@contextlib.contextmanager
+def _killed_afterwards(pool: PhantomPool, run: Path) -> Iterator[None]:
+    """A training that keeps each step."""
+    process = subprocess.Popen(["/bin/sh", "-c", command(pool, run, crops=800)])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_training_without_disk_says_so_and_ends(full_pool: PhantomPool, tmp_path: Path) -> None:
