@@ -73,10 +73,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Broken:
-    """No answer: the connection could not be made, or ended too early."""
+    """No answer: the connection could not be made, ended too early, or was silent for too long."""
 
     url: str
     """Of the service."""
     reason: str
     may_repeat: bool
-    """Whether the connection was refused or lost, so that the next one may do better."""
+    """Whether the next connection may do better: where none was made, or it was lost; where it was silent,
+    only for a stubborn call."""

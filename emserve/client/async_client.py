@@ -114,6 +114,7 @@ class AsyncClient:
     ) -> Job:
         """The job once it has ended, in whatever way: look at its `status`.
 
+        A service that cannot be reached, or is silent, is asked again several times, while there is time.
         `on_progress` is shown the job about four times a second. Raises WaitTimedOut after `timeout` seconds;
         the job goes on.
         """

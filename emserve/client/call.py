@@ -9,7 +9,7 @@ from emserve.client.sink import Sink
 TRIES = 4
 """How often a request that changes nothing is sent at most."""
 STUBBORN_TRIES = 8
-"""The same while a job is awaited: some twenty seconds, enough for a service that starts again."""
+"""The same of a stubborn one: some twenty seconds, enough for a service that starts again."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,12 @@ class Call:
     """Where the content of a 200 goes; None keeps it in the answer."""
     patience_seconds: float = 0
     """How much longer than usual the first byte of the answer may take."""
-    tries: int = TRIES
+    is_stubborn: bool = False
+    """Whether it is sent again more often, and after silence, too: while a job is awaited."""
+
+    @property
+    def tries(self) -> int:
+        return STUBBORN_TRIES if self.is_stubborn else TRIES
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ class Client:
     def wait(self, job_id: str, timeout: float | None = None, on_progress: OnProgress | None = None) -> Job:
         """The job once it has ended, in whatever way: look at its `status`.
 
+        A service that cannot be reached, or is silent, is asked again several times, while there is time.
         `on_progress` is shown the job about four times a second. Raises WaitTimedOut after `timeout` seconds;
         the job goes on.
         """

@@ -4,6 +4,7 @@ A story yields Calls and Pauses, is sent what came of each Call, and returns the
 AsyncClient only carry the steps out, so that there is one copy of what they mean.
 """
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, TypeAdapter
 
 from emserve.client.answer import Answer, Broken
-from emserve.client.call import STUBBORN_TRIES, TRIES, Call, Pause
+from emserve.client.call import Call, Pause
 from emserve.client.errors import (
     InvalidParameters,
     JobCancelled,
@@ -72,12 +73,8 @@ def submit(submission: Submission, payload: Payload) -> Story[Job]:
     return (yield from _ask(call)).read_as(_JOB)
 
 
-def read_job(job_id: str, wait_seconds: float | None = None, tries: int = TRIES) -> Story[Job]:
-    if wait_seconds is not None:
-        wait_seconds = max(0, int(min(wait_seconds, _LONG_POLL_SECONDS)))
-    headers = {} if wait_seconds is None else {"Prefer": f"wait={wait_seconds}"}
-    call = Call("GET", _path(job_id), headers=headers, patience_seconds=wait_seconds or 0, tries=tries)
-    return (yield from _ask(call)).read_as(_JOB)
+def read_job(job_id: str, wait_seconds: float | None = None) -> Story[Job]:
+    return (yield from _ask(_job_call(job_id, wait_seconds))).read_as(_JOB)
 
 
 def read_page(wanted: JobFilter, left: int | None, token: str | None) -> Story[JobPage]:
@@ -95,23 +92,27 @@ def delete(job_id: str) -> Story[None]:
 
 def await_end(job_id: str, patience: Patience) -> Story[Job]:
     """The job once it has ended, in whatever way. Raises WaitTimedOut."""
-    begun = patience.clock()
-    deadline = None if patience.timeout_seconds is None else begun + patience.timeout_seconds
+    limit = math.inf if patience.timeout_seconds is None else patience.timeout_seconds
+    deadline = patience.clock() + limit
+
+    def left_seconds() -> float:
+        return max(0.0, deadline - patience.clock())
+
+    def look() -> Call:
+        return _job_call(job_id, None if patience.on_progress else left_seconds(), is_stubborn=True)
+
     while True:
         asked = patience.clock()
-        left = _LONG_POLL_SECONDS if deadline is None else max(0.0, deadline - asked)
-        wait = None if patience.on_progress else min(left, _LONG_POLL_SECONDS)
-        job = yield from read_job(job_id, wait, STUBBORN_TRIES)
+        job = (yield from _ask_anew(look, left_seconds)).read_as(_JOB)
         if patience.on_progress:
             patience.on_progress(job)
         if job.status.ended:
             return job
-        now = patience.clock()
-        if deadline is not None and now >= deadline:
-            raise WaitTimedOut(job, patience.timeout_seconds or 0.0)
+        if not (left := left_seconds()):
+            raise WaitTimedOut(job, limit)
         # Also after a long poll: a server that does not wait must not be asked without a breath.
-        if (pause := asked + _LOOK_SECONDS - now) > 0:
-            yield Pause(pause if deadline is None else min(pause, deadline - now))
+        if (pause := asked + _LOOK_SECONDS - patience.clock()) > 0:
+            yield Pause(min(pause, left))
 
 
 def list_models() -> Story[list[ModelInfo]]:
@@ -148,21 +149,35 @@ def require_success(job: Job) -> None:
 
 def _ask(call: Call) -> Story[Answer]:
     """A successful answer to `call`, sent again where that helps. Raises ServiceUnreachable or ApiError."""
+    return (yield from _ask_anew(lambda: call, lambda: math.inf))
+
+
+def _ask_anew(make_call: Callable[[], Call], left_seconds: Callable[[], float]) -> Story[Answer]:
+    """The same for a call that is made anew for each sending; it is sent again while there is time left."""
     tries = 0
     while True:
+        call = make_call()
         outcome = yield call
         tries += 1
         if outcome is None:
             raise TypeError("a story is sent what came of its call")
         pause = pause_before_retry(call, outcome, tries)
-        if pause is None:
+        left = left_seconds()
+        if pause is None or not left:
             break
-        yield Pause(pause)
+        yield Pause(min(pause, left))
     if isinstance(outcome, Broken):
         raise ServiceUnreachable(outcome.url, outcome.reason)
     if not outcome.is_success:
         raise outcome.error()
     return outcome
+
+
+def _job_call(job_id: str, wait_seconds: float | None, is_stubborn: bool = False) -> Call:
+    """`wait_seconds`: how long the service may wait for the job's end, as far as it waits at all."""
+    wait = None if wait_seconds is None else max(0, int(min(wait_seconds, _LONG_POLL_SECONDS)))
+    headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+    return Call("GET", _path(job_id), headers=headers, patience_seconds=wait or 0, is_stubborn=is_stubborn)
 
 
 def _result_call(job_id: str, wanted: Wanted, sink: Sink | None = None) -> Call:

@@ -13,7 +13,14 @@ from emserve.client.errors import InvalidParameters
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_SECONDS = 86_400
-_LOST = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+_LOST = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.ReadError,
+    httpx.WriteError,
+    httpx.CloseError,
+    httpx.RemoteProtocolError,
+)
 _HEADERS = {
     "User-Agent": f"emserve/{__version__}",
     "Accept": "*/*",
@@ -62,10 +69,12 @@ class Wire:
         return Answer(str(response.url.copy_with(query=None)), response.status_code, headers, content)
 
     def broken(self, error: httpx.TransportError, call: Call) -> Broken:
+        may_repeat = isinstance(error, _LOST)
         if isinstance(error, httpx.ConnectTimeout):
             reason = f"no connection within {min(_CONNECT_SECONDS, self.timeout_seconds):g} s"
         elif isinstance(error, httpx.TimeoutException):
             reason = f"silent for {self.timeout_seconds + call.patience_seconds:g} s"
+            may_repeat = call.is_stubborn
         else:
             reason = str(error) or type(error).__name__
-        return Broken(self.url, reason, isinstance(error, _LOST))
+        return Broken(self.url, reason, may_repeat)

@@ -26,6 +26,8 @@ class Reply:
     """False answers, and closes, before the request's body is read."""
     cut_at: int | None = None
     """Closes the connection after so many bytes of the body."""
+    is_silent: bool = False
+    """Answers nothing, until the other side has had enough."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         server.far_side.asked.append(
             Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         )
+        if reply.is_silent:
+            self.close_connection = not self.rfile.read(1)  # at its end once the other side has closed
+            return
         self.send_response(reply.status)
         for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
             self.send_header(name, value)

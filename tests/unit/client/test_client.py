@@ -5,8 +5,10 @@ import hashlib
 import io
 import os
 import socket
+import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,41 @@ def test_silence_is_an_error_after_the_timeout() -> None:
             pytest.raises(ServiceUnreachable, match=r"silent for 0\.2 s"),
         ):
             client.job("a")
+
+
+def test_silence_does_not_end_a_wait() -> None:
+    replies = (json_reply(make_job(JobStatus.RUNNING)), Reply(is_silent=True), json_reply(make_job()))
+    with far_side(*replies) as side, Client(side.url, timeout=1) as client:
+        assert client.wait("0199-a", on_progress=lambda _: None).status is JobStatus.SUCCEEDED
+    assert len(side.asked) >= 3
+
+
+def test_a_wait_for_who_stays_silent_ends_in_its_time() -> None:
+    with far_side(Reply(is_silent=True)) as side, Client(side.url, timeout=0.2) as client:
+        with pytest.raises(ServiceUnreachable, match=r"silent for 0\.2 s"):
+            client.wait("0199-a", timeout=0.5)
+        assert len(side.asked) <= 2
+
+
+def test_a_connection_that_is_not_made_in_time_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ThreadPoolExecutor() as threads:
+        other = socket.create_connection(listener.getsockname())  # nobody else gets in until it is accepted
+        listener.settimeout(10)
+
+        def answer() -> None:
+            time.sleep(1.5)  # longer than the client waits for its first connection
+            other.close()
+            while not (connection := listener.accept()[0]).recv(1 << 16):
+                connection.close()
+            with connection:
+                body = make_job().model_dump_json().encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        answering = threads.submit(answer)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Client(url, timeout=1) as client:
+            assert client.job("0199-a").id == "0199-a"
+        answering.result()
 
 
 def test_something_else_on_the_port_is_recognised() -> None:

@@ -69,6 +69,17 @@ def test_waiting_ends_in_time_and_says_that_the_job_goes_on() -> None:
     assert clock.now <= 191
 
 
+def test_what_is_asked_again_fits_into_the_time_that_is_left() -> None:
+    clock = Clock()
+    silent = Broken("http://x", "silent", may_repeat=True)
+    outcomes: list[Answer | Broken] = [silent, silent, answer(JobStatus.SUCCEEDED)]
+    _, calls = tell(await_end("a", Patience(90, clock=clock)), outcomes, clock)
+    assert [call.headers["Prefer"] for call in calls] == ["wait=60", "wait=29", "wait=0"]
+    with pytest.raises(ServiceUnreachable, match="silent"):
+        tell(await_end("a", Patience(90, clock=clock)), [silent] * 9, clock)
+    assert clock.now <= 281
+
+
 def test_a_lost_connection_is_tried_again() -> None:
     lost = Broken("http://x", "Connection reset", may_repeat=True)
     job, calls = tell(read_job("a"), [lost, lost, answer(JobStatus.QUEUED)], Clock())
