@@ -13,6 +13,8 @@ from emserve.client.errors import InvalidParameters
 
 _CONNECT_SECONDS = 5.0
 _LONGEST_SECONDS = 86_400
+# A process may have 256 files open where systems are strict; further calls wait for their turn.
+_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
 _LOST = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -48,13 +50,14 @@ class Wire:
         return cls(choose_url(url), timeout_seconds)
 
     def client_options(self) -> dict[str, Any]:  # keyword arguments of httpx's two clients
-        return {"headers": _HEADERS, "trust_env": not is_local(self.url)}
+        return {"headers": _HEADERS, "limits": _LIMITS, "trust_env": not is_local(self.url)}
 
     def request_options(self, call: Call) -> dict[str, Any]:  # keyword arguments of httpx's stream()
         timeout = httpx.Timeout(
             self.timeout_seconds,
             connect=min(_CONNECT_SECONDS, self.timeout_seconds),
             read=self.timeout_seconds + call.patience_seconds,
+            pool=None,  # a caller's many calls say nothing of the service
         )
         return {
             "method": call.method,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emserve.client import AsyncClient, Client, CorruptAnswer, JobDeleted, ServiceUnreachable
-from emserve.jobs import PROBLEM_PREFIX, JobPage, JobStatus
+from emserve.jobs import PROBLEM_PREFIX, Job, JobPage, JobStatus
 from tests.unit.client.far_side import Reply, far_side, json_reply, make_job, make_problem
 
 
@@ -82,6 +82,26 @@ def test_a_damaged_file_is_not_kept(tmp_path: Path) -> None:
     with far_side(Reply(200, b"x", {"Repr-Digest": "sha-256=:AAAA:"})) as side, pytest.raises(CorruptAnswer):
         asyncio.run(save(side.url))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calls_wait_for_their_turn_however_many_there_are() -> None:
+    body = make_job().model_dump_json().encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(2.5)  # longer than the client's `timeout`
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async def ask_for_all() -> list[Job]:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=256)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, AsyncClient(url, timeout=2) as client:
+            return await asyncio.gather(*(client.job("0199-a", wait=60) for _ in range(250)))
+
+    assert len(asyncio.run(ask_for_all())) == 250
 
 
 def test_a_service_that_is_not_there_is_named() -> None:
