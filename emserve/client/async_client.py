@@ -1,6 +1,7 @@
 """The client for asyncio."""
 
 import asyncio
+import contextlib
 import io
 import os
 import tempfile
@@ -67,7 +68,7 @@ class AsyncClient:
         Raises InvalidParameters, UnusableImage, MissingPackage and OSError before anything is sent.
         """
         submission = make_submission(model, params, tags)
-        with open_payload(image, filename, on_bytes) as payload:
+        async with _opened_payload(image, filename, on_bytes) as payload:
             return await self._carry_out(stories.submit(submission, payload))
 
     async def job(self, job_id: str, wait: float | None = None) -> Job:
@@ -228,6 +229,18 @@ class AsyncClient:
                 return self._wire.answer(response, b"")
         except httpx.TransportError as error:
             return self._wire.broken(error, call)
+
+
+@contextlib.asynccontextmanager
+async def _opened_payload(
+    image: Image, filename: str | None, on_bytes: OnBytes | None
+) -> AsyncIterator[Payload]:
+    """`open_payload` in a thread: to pack a folder or an array may take minutes."""
+    stack = contextlib.ExitStack()
+    try:
+        yield await asyncio.to_thread(stack.enter_context, open_payload(image, filename, on_bytes))
+    finally:
+        await asyncio.to_thread(stack.close)
 
 
 async def _pieces(payload: Payload) -> AsyncIterator[bytes]:

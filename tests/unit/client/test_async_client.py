@@ -3,6 +3,8 @@
 import asyncio
 import inspect
 import io
+import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,35 @@ def test_a_damaged_file_is_not_kept(tmp_path: Path) -> None:
     with far_side(Reply(200, b"x", {"Repr-Digest": "sha-256=:AAAA:"})) as side, pytest.raises(CorruptAnswer):
         asyncio.run(save(side.url))
     assert list(tmp_path.iterdir()) == []
+
+
+class SlowFolder:
+    """A folder on a drive that keeps everybody waiting until `answers` is set."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers = threading.Event()
+
+    def __fspath__(self) -> str:
+        if not self.answers.wait(10):
+            raise OSError(f"{self.path} does not answer")
+        return str(self.path)
+
+
+def test_the_loop_goes_on_while_an_image_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"one")
+    folder = SlowFolder(tmp_path)
+
+    async def tick() -> None:
+        folder.answers.set()
+
+    async def submit(url: str) -> None:
+        async with AsyncClient(url) as client:
+            await asyncio.gather(client.submit(folder, "mitonet"), tick())
+
+    with far_side(json_reply(make_job(JobStatus.QUEUED), 202)) as side:
+        asyncio.run(submit(side.url))
+    assert zipfile.ZipFile(io.BytesIO(side.asked[0].body)).read("1.png") == b"one"
 
 
 def test_calls_wait_for_their_turn_however_many_there_are() -> None:
