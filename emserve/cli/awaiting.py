@@ -33,11 +33,15 @@ def leaving_jobs(client: Client, jobs: Sequence[Job]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        ids = " ".join(job.id for job in jobs)
-        at = url_hint(client.url)
-        if len(jobs) == 1:
-            text = f"The job goes on. Watch it with `emserve job {ids} --wait{at}`, end it with"
-        else:
-            text = "The jobs go on, those that have not ended. End them with"
-        warn(f"\n{text} `emserve cancel {ids}{at}`.")
+        if jobs:
+            warn(f"\n{_how_to_go_on(jobs, url_hint(client.url))}")
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _how_to_go_on(jobs: Sequence[Job], at: str) -> str:
+    ids = " ".join(job.id for job in jobs)
+    if len(jobs) == 1:
+        text = f"The job goes on. Watch it with `emserve job {ids} --wait{at}`, end it with"
+    else:
+        text = "The jobs go on, those that have not ended. End them with"
+    return f"{text} `emserve cancel {ids}{at}`."

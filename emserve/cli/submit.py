@@ -1,7 +1,7 @@
 """`emserve submit`: sends images and, if wanted, waits and saves what came out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,15 @@ from emserve.cli.job_view import objects_text
 from emserve.cli.outputs import Outputs
 from emserve.cli.progress import upload_progress
 from emserve.client.client import Client
-from emserve.client.errors import ApiError, CorruptAnswer, JobCancelled, JobFailed, UnusableImage
+from emserve.client.errors import (
+    ApiError,
+    CorruptAnswer,
+    JobCancelled,
+    JobFailed,
+    ServiceUnreachable,
+    UnexpectedAnswer,
+    UnusableImage,
+)
 from emserve.client.formats import Part
 from emserve.client.stories import require_success
 from emserve.client.submission import Submission
@@ -86,15 +94,20 @@ def submit(  # the parameters are the command's options
     must_wait = wait or any(True for _ in outputs[0].wanted())
     with Client(url) as client:
         _require_class(client, model, only_class)
-        jobs = [_send(client, image, submission, files) for image, files in zip(images, outputs, strict=True)]
-        accepted = [job for job in jobs if job is not None]
-        done = [True]
-        if must_wait:
-            with leaving_jobs(client, accepted):
-                pairs = zip(jobs, outputs, strict=True)
-                done = [_finish(client, job, files, as_json) for job, files in pairs if job is not None]
-        else:
-            _announce(accepted, client.url, as_json)
+        accepted: list[Job] = []
+        done: list[bool] = []
+        with leaving_jobs(client, accepted):
+            try:
+                files_of = []
+                for job, files in _send_all(client, images, outputs, submission):
+                    accepted.append(job)
+                    files_of.append(files)
+            finally:  # whatever ended the sending, what was accepted goes on
+                if not must_wait:
+                    _announce(accepted, client.url, as_json)
+            if must_wait:
+                pairs = zip(accepted, files_of, strict=True)
+                done = [_finish(client, job, files, as_json) for job, files in pairs]
     if len(accepted) < len(images) or not all(done):
         raise typer.Exit(FAILED)
 
@@ -110,21 +123,34 @@ def _require_class(client: Client, model: str, only_class: str | None) -> None:
         )
 
 
+def _send_all(
+    client: Client, images: Sequence[Path], outputs: Sequence[Outputs], submission: Submission
+) -> Iterator[tuple[Job, Outputs]]:
+    """Each accepted job, and where its results go.
+
+    An image more or less, which cannot be sent or is refused, does not keep the others waiting; without an
+    answer the rest is not sent. Either is complained of."""
+    for number, (image, files) in enumerate(zip(images, outputs, strict=True), 1):
+        try:
+            job = _send(client, image, submission, files)
+        except ApiError as error:
+            complain(f"{image}: {error}")
+        except (UnusableImage, OSError) as error:
+            complain(str(error))
+        except (ServiceUnreachable, UnexpectedAnswer) as error:
+            left = images[number:]
+            complain(f"{image}: {error}" + (f" Nothing was sent from {left[0]} on." if left else ""))
+            return
+        else:
+            if job is not None:
+                yield job, files
+
+
 def _send(client: Client, image: Path, submission: Submission, files: Outputs) -> Job | None:
-    """The accepted job; None, and a complaint, when this image cannot be sent or was refused, or its labels
-    cannot be what they shall be saved as. An image more or less does not keep the others waiting."""
+    """The accepted job; None, and a complaint, when its labels cannot be what they shall be saved as."""
     console = stderr()
-    try:
-        with upload_progress(console, image.name) as on_bytes:
-            job = client.submit(
-                image, submission.model, submission.params, submission.tags, on_bytes=on_bytes
-            )
-    except ApiError as error:
-        complain(f"{image}: {error}")
-        return None
-    except (UnusableImage, OSError) as error:
-        complain(str(error))
-        return None
+    with upload_progress(console, image.name) as on_bytes:
+        job = client.submit(image, submission.model, submission.params, submission.tags, on_bytes=on_bytes)
     console.print(Text(f"{image.name}: job {job.id}", "dim"), soft_wrap=True)
     show_warnings(job, image.name)
     if job.input.is_volume and files.labels is not None and files.labels.suffix.lower() == ".png":
@@ -139,7 +165,11 @@ def _send(client: Client, image: Path, submission: Submission, files: Outputs) -
 
 def _finish(client: Client, job: Job, files: Outputs, as_json: bool) -> bool:
     """Waits for the job and saves its results; False, and a complaint, when it has none."""
-    ended = watch(client, job)
+    try:
+        ended = watch(client, job)
+    except (ApiError, UnexpectedAnswer) as error:
+        complain(f"{job.input.filename}: {error}")
+        return False
     if as_json:
         typer.echo(ended.model_dump_json())
     try:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from emserve.cli.command_group import ENTRIES
-from emserve.jobs import JobPage, JobStatus
+from emserve.jobs import PROBLEM_PREFIX, JobPage, JobStatus
 from tests.commands import command, run
 from tests.unit.client.far_side import Reply, far_side, json_reply, make_job, make_problem
 
 NOBODY = "http://127.0.0.1:9"
 QUEUED = json_reply(make_job(JobStatus.QUEUED), 202)
+LOST = Reply(200, b"cut off", cut_at=0)
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ def image(tmp_path: Path) -> Path:
     path = tmp_path / "cell.tif"
     path.write_bytes(b"image")
     return path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / name for name in ("a.tif", "b.tif", "c.tif")]
+    for path in paths:
+        path.write_bytes(b"image")
+    return paths
 
 
 def test_help_lists_every_command_and_is_light() -> None:
@@ -184,6 +193,35 @@ def test_an_image_that_cannot_be_sent_does_not_stop_the_next(image: Path, tmp_pa
     assert "letters" in done.stderr
 
 
+def test_a_job_that_somebody_deleted_does_not_cost_the_results_of_others(
+    images: list[Path], tmp_path: Path
+) -> None:
+    deleted = make_problem(410).model_copy(update={"type": PROBLEM_PREFIX + "job-deleted"})
+    ended, saved = json_reply(make_job()), Reply(200, b"tiff")
+    with far_side(QUEUED, QUEUED, QUEUED, ended, saved, json_reply(deleted, 410), ended, saved) as side:
+        done = run("submit", *images, "--model", "mitonet", "--out", tmp_path, "--url", side.url)
+    assert done.returncode == 1
+    assert "12 bytes" in done.stderr
+    assert {path.name for path in tmp_path.glob("*.labels.tif")} == {"a.labels.tif", "c.labels.tif"}
+
+
+def test_what_was_accepted_before_the_service_went_is_told(images: list[Path]) -> None:
+    with far_side(QUEUED, LOST) as side:
+        done = run("submit", *images, "--model", "mitonet", "--json", "--url", side.url)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["id"] == "0199-a"
+    assert f"{images[1]}: The service at {side.url} does not answer" in done.stderr
+    assert f"Nothing was sent from {images[2]} on." in done.stderr
+    assert len(side.asked) == 2
+
+
+def test_what_was_accepted_before_a_connection_broke_is_waited_for(images: list[Path]) -> None:
+    with far_side(QUEUED, LOST, json_reply(make_job())) as side:
+        done = run("submit", *images, "--model", "mitonet", "--wait", "--url", side.url)
+    assert done.returncode == 1
+    assert "0199-a succeeded, 2 objects" in done.stdout
+
+
 def test_a_result_that_cannot_be_saved_does_not_cost_the_next(image: Path, tmp_path: Path) -> None:
     ended = json_reply(make_job())
     refused, saved = json_reply(make_problem(), 404), Reply(200, b"label,area_px\n")
@@ -210,6 +248,24 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_end_it(image: Path) -> None:
     assert "The job goes on" in complaint
     assert "emserve cancel 0199-a" in complaint
     assert all("cancel" not in asked.path for asked in side.asked)
+
+
+@pytest.mark.parametrize("accepted", [0, 1])
+def test_ctrl_c_while_images_are_sent_tells_what_was_accepted(images: list[Path], accepted: int) -> None:
+    with far_side(*[QUEUED] * accepted, Reply(is_silent=True)) as side:
+        words, environment = command("submit", *images, "--model", "mitonet", "--url", side.url)
+        with subprocess.Popen(
+            words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            deadline = time.monotonic() + 30
+            while len(side.asked) <= accepted and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            output, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert output == "0199-a queued\n" * accepted
+    assert ("emserve cancel 0199-a" in complaint) == bool(accepted)
+    assert "Traceback" not in complaint
 
 
 def test_jobs_are_a_table_or_json() -> None:
