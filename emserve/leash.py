@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+LIFELINE = "EMSERVE_LIFELINE_FD"
+"""The variable that names the lifeline to a part which watches it itself."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -50,6 +52,7 @@ def follow(lifeline: int, command: Sequence[str]) -> int:
 
 def main() -> None:
     lifeline, command = int(sys.argv[1]), sys.argv[2:]
+    os.environ.pop(LIFELINE, None)  # neither the program nor what it starts shall take it for its own
     if not end_signal_from_kernel():
         sys.exit(follow(lifeline, command))
     # The starter may have died before the kernel was asked.

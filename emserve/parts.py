@@ -14,7 +14,6 @@ from typing import BinaryIO, Self
 
 from emserve import leash
 
-_LIFELINE = "EMSERVE_LIFELINE_FD"
 _LOG_BYTES = 16 * 1024**2  # a log longer than this is put aside when its part starts
 _TAIL_BYTES = 4096
 _STDERR = 2
@@ -59,7 +58,7 @@ class RunningPart:
     def __init__(self, part: Part, lifeline: Lifeline) -> None:
         self.part = part
         self.started = time.monotonic()
-        environment = {**part.environment, _LIFELINE: str(lifeline.read_fd)}
+        environment = {**part.environment, leash.LIFELINE: str(lifeline.read_fd)}
         with _output(part) as output:
             self._log_begin = output.tell() if output else 0
             self._process = subprocess.Popen(
@@ -134,7 +133,7 @@ def end_with_parent(grace_seconds: float = 8) -> None:
     Whatever is left of the part's own process group `grace_seconds` later is killed. Does nothing in a
     process that `emserve up` or `emserve worker` did not start.
     """
-    lifeline = os.environ.pop(_LIFELINE, None)  # the part's own children have their own ways
+    lifeline = os.environ.pop(leash.LIFELINE, None)  # the part's own children have their own ways
     if lifeline is None:
         return
     by_kernel = leash.end_signal_from_kernel()

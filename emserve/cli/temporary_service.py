@@ -1,9 +1,6 @@
 """A service for as long as one command runs, in a folder of its own."""
 
 import contextlib
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +9,7 @@ from pathlib import Path
 
 from emserve.cli.programs import ProgramFailed
 from emserve.extras import how_to_install
+from emserve.parts import Lifeline, Part, RunningPart
 from emserve.running import RunningRecord
 from emserve.settings import Settings
 
@@ -25,47 +23,30 @@ _ITS_OWN = ("EMSERVE_REDIS", "EMSERVE_STORAGE", "EMSERVE_LOG_DIR", "EMSERVE_HOST
 def temporary_service(settings: Settings) -> Iterator[str]:
     """The address of a service with the models of `settings`; its jobs are gone afterwards.
 
-    Raises ProgramFailed where it does not start."""
+    It ends with this process, however that ends. Raises ProgramFailed where it does not start."""
     with tempfile.TemporaryDirectory(prefix="emserve-") as folder:
         data_dir = Path(folder)
         variables = {name: value for name, value in settings.environment().items() if name not in _ITS_OWN}
         variables |= {"EMSERVE_DATA_DIR": folder, "EMSERVE_MODEL_DIR": str(settings.models)}
-        command = [sys.executable, "-m", "emserve.cli", "up", "--port", "0", "--workers", "1"]
-        log = data_dir / "up.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # our own Ctrl-C is for us to pass on
-            )
-        try:
-            yield _await_ready(process, data_dir, log).url
-        finally:
-            _stop(process)
+        command = (sys.executable, "-m", "emserve.cli", "up", "--port", "0", "--workers", "1")
+        part = Part("up", command, variables, log_dir=data_dir)
+        with contextlib.closing(Lifeline()) as lifeline:
+            service = RunningPart(part.leashed(lifeline), lifeline)
+            try:
+                yield _await_ready(service, data_dir).url
+            finally:
+                service.stop(_STOP_SECONDS)
 
 
-def _await_ready(process: "subprocess.Popen[bytes]", data_dir: Path, log: Path) -> RunningRecord:
+def _await_ready(service: RunningPart, data_dir: Path) -> RunningRecord:
     deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+    while service.is_alive and time.monotonic() < deadline:
         record = RunningRecord.read(data_dir)
         if record is not None:
             return record
         time.sleep(_LOOK_SECONDS)
-    words = log.read_text(errors="replace").strip().splitlines() or ["no reason given"]
+    reason = service.last_words(1) or "no reason given"
     raise ProgramFailed(
-        f"No service could be started for the test: {words[-1]} If a package is missing, "
+        f"No service could be started for the test: {reason} If a package is missing, "
         f"{how_to_install('service', 'worker')} brings it; --url names a service that runs already."
     )
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGINT)
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

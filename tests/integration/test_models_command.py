@@ -1,16 +1,21 @@
 """`emserve models test`, `list` and `show` with a real service behind them."""
 
+import contextlib
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from emserve.client import Client
-from tests.commands import refused, run
+from tests.commands import command, refused, run
 from tests.exports import export, small_network
+from tests.integration.workshop import eventually, is_gone
 from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 from tests.zenodo import Zenodo, zenodo
@@ -125,6 +130,32 @@ def test_the_test_brings_a_service_of_its_own(tmp_path: Path) -> None:
     assert int(line[1]) > 20
     assert float(line[3]) > 0.5
     assert not (tmp_path / "data").exists()
+
+
+def test_the_service_of_the_test_ends_with_its_command_however_that_ends(tmp_path: Path) -> None:
+    words, environment = command(
+        "models",
+        "test",
+        "mitonet@starter",
+        "--offline",
+        "--data-dir",
+        tmp_path / "data",
+        EMSERVE_DEVICE="cpu",
+        TMPDIR=str(tmp_path),
+    )
+    family: list[psutil.Process] = []
+    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: [*tmp_path.glob("emserve-*/service.json")], "its service")
+            process.send_signal(signal.SIGSTOP)  # so that it does not end before all are found
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            eventually(lambda: all(map(is_gone, family)), "the end of every process")
+        finally:
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+    assert len(family) > 4, "up, its broker, API and worker, and theirs"
 
 
 def test_a_model_that_is_not_installed_cannot_be_tried(tmp_path: Path) -> None:
