@@ -15,7 +15,7 @@ from typing import overload
 
 import psutil
 
-from emserve.errors import EmserveError, HelperDied, StorageUnavailable, UnreadableImage
+from emserve.errors import EmserveError, HelperDied, ServiceStopping, StorageUnavailable, UnreadableImage
 from emserve.imaging import (
     ANSWER,
     Copied,
@@ -199,7 +199,8 @@ class ImagingPool:
         """Carries out `request`; the time starts once a process is free.
 
         Raises whatever the process raised on purpose; UnreadableImage when reading the user's file took
-        too much or killed the process; HelperDied when rendering did; StorageUnavailable when it waited."""
+        too much or killed the process; HelperDied when rendering did; StorageUnavailable when it waited;
+        ServiceStopping when the pool was closed."""
         with self._slot(request):
             process = self._take()
             try:
@@ -258,7 +259,7 @@ class ImagingPool:
                 self._processes.add(process)
                 return process
         process.kill()
-        raise HelperDied(_STOPPING)
+        raise ServiceStopping
 
     def _started(self) -> _ImagingProcess:
         """A process that is ready. One that dies on its way is nobody's fault, so others are tried."""
@@ -270,7 +271,9 @@ class ImagingPool:
                 reason = str(error)
                 self._mourn("rest")
             except (RuntimeError, OSError) as error:  # RuntimeError: the starter is shut down
-                reason = "the service is stopping" if self._closed else str(error)
+                if self._closed:
+                    raise ServiceStopping from None
+                reason = str(error)
                 break
         raise HelperDied(f"A process that reads and renders images did not start: {reason}.")
 
@@ -287,7 +290,7 @@ class ImagingPool:
 
     def _blame(self, request: Request, reason: _Ended) -> EmserveError:
         if self._closed:
-            return HelperDied(_STOPPING)
+            return ServiceStopping()
         if isinstance(reason, _Waited):
             return StorageUnavailable(
                 f"A process that reads and renders images {reason} and hardly computed meanwhile: the "
@@ -305,7 +308,6 @@ class ImagingPool:
         )
 
 
-_STOPPING = "The service is stopping; try again when it is back."
 _CRASHED = (
     "A process that reads and renders images met an error that it does not know; the server's log has it."
 )

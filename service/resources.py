@@ -29,6 +29,7 @@ from emserve.tenancy import Tenancy
 from emserve.tickets import connect
 from service.intake import Intake
 from service.storage_probe import StorageProbe
+from service.under_way import UnderWay
 from service.withdrawals import Withdrawals
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ _READING_THREADS = 64
 _ROUTE_THREADS = 256
 _KEEPERS = 4
 _FIRST_LOOK_SECONDS = 5.0
+_LAST_ADMISSION_SECONDS = 3.0  # with what uvicorn gives before: less than after which `emserve up` kills
+_LAST_REMOVAL_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
@@ -56,6 +59,8 @@ class Resources:
     fleet: Fleet
     intake: Intake
     withdrawals: Withdrawals
+    uploads: UnderWay
+    """Until each of them is a job, or nothing is left of it."""
     imaging: ImagingPool
     admission_threads: Executor
     """Where admissions wait for a free image process, so that nothing else waits behind them; what a refused
@@ -67,13 +72,24 @@ class Resources:
     async def run_admission(self, call: Callable[[], Result]) -> Result:
         """Runs a blocking `call` about an upload; its log lines know this request.
 
-        It always comes to its end: who is cancelled meanwhile is so afterwards, and can remove what it wrote.
+        It always comes to its end, and that is told also to who is cancelled meanwhile: what was made a job
+        must not be taken for an upload that was cut off.
         """
-        return await _run(self.admission_threads, call)
+        ending = _begun(self.admission_threads, call)
+        while not ending.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([ending])
+        return ending.result()
 
     async def run_rendering(self, call: Callable[[], Result]) -> Result:
-        """As `run_admission`, for a `call` that may have a result rendered."""
-        return await _run(self.rendering_threads, call)
+        """Runs a blocking `call` that may have a result rendered. It comes to its end, and who is cancelled
+        meanwhile is so afterwards."""
+        ending = _begun(self.rendering_threads, call)
+        try:
+            return await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.gather(ending, return_exceptions=True)
+            raise
 
     @property
     def catalogue(self) -> Catalogue:
@@ -81,14 +97,9 @@ class Resources:
         return Catalogue(self.settings.models, self.settings.model_pin)
 
 
-async def _run(threads: Executor, call: Callable[[], Result]) -> Result:
+def _begun(threads: Executor, call: Callable[[], Result]) -> asyncio.Future[Result]:
     context = contextvars.copy_context()
-    ending = asyncio.get_running_loop().run_in_executor(threads, context.run, call)
-    try:
-        return await asyncio.shield(ending)
-    except asyncio.CancelledError:
-        await asyncio.gather(ending, return_exceptions=True)
-        raise
+    return asyncio.get_running_loop().run_in_executor(threads, context.run, call)
 
 
 @contextlib.asynccontextmanager
@@ -136,6 +147,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         asyncio.create_task(_repeat(keeping, "sweeper", sweeper.run_once, settings.sweep_seconds)),
         asyncio.create_task(_repeat(keeping, "withdrawals", withdrawals.run_once, WITHDRAW_SECONDS)),
     )
+    uploads = UnderWay()
     try:
         intake = Intake(settings, store, book.tickets)
         yield Resources(
@@ -146,6 +158,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             Fleet(redis),
             intake,
             withdrawals,
+            uploads,
             imaging,
             admissions,
             renderings,
@@ -153,12 +166,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
     finally:
         sweeper.stop()
+        await uploads.over(_LAST_ADMISSION_SECONDS)
+        await asyncio.to_thread(imaging.close)  # whose header is still being read is refused now
+        await uploads.over(_LAST_REMOVAL_SECONDS)
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(tenancy.leave)
-        await asyncio.to_thread(imaging.close)
         for threads in (admissions, renderings, keeping):
             threads.shutdown(wait=False, cancel_futures=True)
         probe.close()

@@ -99,19 +99,10 @@ async def create_job(
     filename: Annotated[str | None, _raw_query("the file's name")] = None,  # noqa: ARG001
 ) -> Job:
     """Accepts an image or a volume and queues its segmentation."""
-    job_id = new_id()
-    try:
-        key = storage.input_key(job_id)
-        received = await receive(request, resources.store, key, resources.settings, resources.intake)
-        job = await resources.run_admission(lambda: admit(resources, job_id, received))
-    except StorageUnavailable:  # nobody knows what it took
-        resources.withdrawals.add(job_id)
-        raise
-    except BaseException:  # a client that went away included: an upload without a job leaves nothing
-        await _remove(resources, job_id)
-        raise
-    response.headers["Location"] = job_path(job_id)
-    with contextlib.suppress(EmserveError):  # whatever happens to it now, it was accepted
+    job = await _accept(request, resources)
+    response.headers["Location"] = job_path(job.id)
+    # Whatever happens to it now, it was accepted: also where the service stops meanwhile, that is the answer.
+    with contextlib.suppress(EmserveError, asyncio.CancelledError):
         job = await _wait_for_end(resources, stopping, job, wait or 0)
     if wait is not None and job.status.ended:
         response.status_code = 200
@@ -164,6 +155,22 @@ def cancel_job(job_id: JobId, resources: ResourcesDep, response: Response) -> Jo
 def delete_job(job_id: JobId, resources: ResourcesDep) -> None:
     """Removes a job for good, with its image and its results; stops it first if it has not ended."""
     resources.book.delete(job_id)
+
+
+async def _accept(request: Request, resources: Resources) -> Job:
+    """Makes a job of the request's image. Raises what is wrong with it; then nothing of it is left."""
+    job_id = new_id()
+    with resources.uploads.one():
+        try:
+            key = storage.input_key(job_id)
+            received = await receive(request, resources.store, key, resources.settings, resources.intake)
+            return await resources.run_admission(lambda: admit(resources, job_id, received))
+        except StorageUnavailable:  # nobody knows what it took
+            resources.withdrawals.add(job_id)
+            raise
+        except BaseException:  # a client that went away included: an upload without a job leaves nothing
+            await _remove(resources, job_id)
+            raise
 
 
 async def _remove(resources: Resources, job_id: str) -> None:

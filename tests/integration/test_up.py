@@ -1,9 +1,11 @@
 """`emserve up` from its welcome to its end, and the parts that it keeps running."""
 
+import contextlib
 import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from emserve.broker import carried_binary
 from emserve.client import Client
 from emserve.running import RunningRecord
 from tests.integration.api_calls import runs, submit, succeeded
-from tests.integration.workshop import eventually, is_gone
-from tests.pictures import large_image
+from tests.integration.workshop import PATIENCE_SECONDS, eventually, is_gone
+from tests.pictures import large_image, tiff
 from tests.running_service import RunningService, running_service
+
+_PATIENCE_IS_OVER = "timeout graceful shutdown exceeded"
 
 
 def _family(service: RunningService) -> list[psutil.Process]:
@@ -88,31 +92,101 @@ def test_who_waits_while_the_api_is_stopped_is_answered_and_waits_on(
         assert waiting.result(timeout=60).status == "succeeded"
 
 
+@contextlib.contextmanager
+def _begun_upload(service: RunningService, announced_bytes: int, query: str = "") -> Iterator[socket.socket]:
+    """A connection over which the head of an upload went."""
+    address = httpx.URL(service.url)
+    head = (
+        f"POST /v1/jobs?model=mitonet{query} HTTP/1.1",
+        f"Host: {address.netloc.decode()}",
+        "Content-Type: image/tiff",
+        f"Content-Length: {announced_bytes}",
+    )
+    with socket.create_connection((address.host, address.port), timeout=PATIENCE_SECONDS) as upload:
+        upload.sendall("\r\n".join((*head, "", "")).encode())
+        yield upload
+
+
+def _answer(connection: socket.socket) -> str:
+    return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+
+
+def _cut_off(service: RunningService) -> None:
+    """Tells the API to stop; returns when it has cut off what it did not answer."""
+    before = service.log.read_text().count(_PATIENCE_IS_OVER)
+    service.part("api").terminate()
+    eventually(lambda: service.log.read_text().count(_PATIENCE_IS_OVER) > before, "the API's cut")
+
+
 def test_an_upload_that_outlasts_the_service_is_told_to_come_again(
     service: RunningService, http: httpx.Client
 ) -> None:
     succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
     jobs = service.data_dir / "store" / "jobs"
     before = set(jobs.iterdir())
-    address = httpx.URL(service.url)
-    with socket.create_connection((address.host, address.port)) as upload:
-        host = f"Host: {address.netloc.decode()}"
-        head = (
-            "POST /v1/jobs?model=mitonet HTTP/1.1",
-            host,
-            "Content-Type: image/tiff",
-            "Content-Length: 999",
-        )
-        upload.sendall("\r\n".join((*head, "", "II*")).encode())
+    with _begun_upload(service, 999) as upload:
+        upload.sendall(b"II*")
         time.sleep(0.5)  # for its head to be read
         service.part("api").terminate()
-        upload.settimeout(10)
-        answer = b"".join(iter(lambda: upload.recv(4096), b"")).decode()
+        answer = _answer(upload)
     assert answer.startswith("HTTP/1.1 503 ")
     assert "application/problem+json" in answer
     assert "retry-after: 5" in answer.lower()
     assert '"type":"urn:emserve:problem:service-stopping"' in answer
     assert set(jobs.iterdir()) == before
+
+
+def test_an_upload_that_is_accepted_while_the_service_stops_is_a_job_and_its_sender_hears_so(
+    service: RunningService, http: httpx.Client
+) -> None:
+    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
+    image = tiff(large_image(256))
+    jobs = service.data_dir / "store" / "jobs"
+    before = set(jobs.iterdir())
+    broker = service.part("broker")
+    with _begun_upload(service, len(image)) as upload:
+        upload.sendall(image[:-1])
+        (folder,) = eventually(lambda: set(jobs.iterdir()) - before, "the upload")
+        broker.suspend()  # so that it is not accepted yet when its request is cut off
+        try:
+            upload.sendall(image[-1:])
+            eventually((folder / "input").exists, "the whole upload")
+            _cut_off(service)
+        finally:
+            broker.resume()
+        answer = _answer(upload)
+    assert answer.startswith("HTTP/1.1 202 "), answer
+    assert f"/v1/jobs/{folder.name}" in answer
+    assert succeeded(http, folder.name).attempt == 1
+
+
+def test_who_waits_for_a_new_job_while_the_service_stops_hears_of_the_job(
+    service: RunningService, http: httpx.Client
+) -> None:
+    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
+    image = tiff(large_image(256))
+    jobs = service.data_dir / "store" / "jobs"
+    before = set(jobs.iterdir())
+    broker, worker = service.part("broker"), service.part("worker-cpu-1")
+    worker.suspend()  # so that the job does not end meanwhile
+    try:
+        with _begun_upload(service, len(image), "&wait=60") as upload:
+            upload.sendall(image)
+            (folder,) = eventually(lambda: set(jobs.iterdir()) - before, "the upload")
+            eventually(lambda: http.get(f"/v1/jobs/{folder.name}").status_code == 200, "the job")
+            time.sleep(1)  # for its sender to wait
+            broker.suspend()  # so that the wait does not end by itself
+            try:
+                time.sleep(1)  # for the job to be looked at
+                _cut_off(service)
+            finally:
+                broker.resume()
+            answer = _answer(upload)
+    finally:
+        worker.resume()
+    assert answer.startswith("HTTP/1.1 202 "), answer
+    assert f"/v1/jobs/{folder.name}" in answer
+    assert succeeded(http, folder.name).attempt == 1
 
 
 def test_a_killed_worker_is_started_again_and_its_job_ends_well(

@@ -19,10 +19,10 @@ import pytest
 import tifffile
 
 from emserve.errors import (
-    EmserveError,
     HelperDied,
     ImageTooLarge,
     NotAcceptable,
+    ServiceStopping,
     StorageUnavailable,
     UnreadableImage,
     UnsuitableImage,
@@ -301,7 +301,7 @@ def test_closing_ends_every_process_and_what_waits(
         waiting = threads.submit(pool.call, inspection(folder), 30)
         time.sleep(0.2)
         pool.close()
-        assert isinstance(waiting.exception(timeout=10), HelperDied)
+        assert isinstance(waiting.exception(timeout=10), ServiceStopping)
     assert gone(pid)
-    with pytest.raises(EmserveError):
+    with pytest.raises(ServiceStopping):
         pool.call(inspection(folder), timeout_s=30)
