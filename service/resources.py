@@ -14,6 +14,7 @@ import anyio.to_thread
 from obstore.store import ObjectStore
 from redis import Redis
 
+from emserve import storage
 from emserve.book import JobBook
 from emserve.cards import Catalogue
 from emserve.errors import BrokerUnavailable, EmserveError, StorageFull, StorageUnavailable
@@ -67,7 +68,10 @@ class Resources:
     upload left is removed there too."""
     rendering_threads: Executor
     """Where renderings wait for one. They may wait long behind each other, and admissions never do."""
-    probe: StorageProbe
+    storage_probe: StorageProbe
+    """Whether the storage takes and gives."""
+    room_probe: StorageProbe
+    """Whether the disks have room."""
 
     async def run_admission(self, call: Callable[[], Result]) -> Result:
         """Runs a blocking `call` about an upload; its log lines know this request.
@@ -128,7 +132,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     )
     admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
     renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
-    probe = StorageProbe(store)
+    intake = Intake(settings, store, book.tickets)
+    probes = StorageProbe(lambda: storage.probe(store)), StorageProbe(intake.check_room)
     # Their own numbers of threads are soon up where a storage takes long to answer.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
     anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS
@@ -149,7 +154,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     )
     uploads = UnderWay()
     try:
-        intake = Intake(settings, store, book.tickets)
         yield Resources(
             settings,
             store,
@@ -162,7 +166,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             imaging,
             admissions,
             renderings,
-            probe,
+            *probes,
         )
     finally:
         sweeper.stop()
@@ -176,7 +180,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await asyncio.to_thread(tenancy.leave)
         for threads in (admissions, renderings, keeping):
             threads.shutdown(wait=False, cancel_futures=True)
-        probe.close()
+        for probe in probes:
+            probe.close()
         redis.close()
 
 

@@ -1,10 +1,8 @@
-"""Whether the storage takes and gives, asked with a limit of time."""
+"""Questions to the storage for health, asked with a limit of time."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from obstore.store import ObjectStore
-
-from emserve import storage
 from emserve.errors import EmserveError, StorageUnavailable
 
 _ANSWER_SECONDS = 5.0  # a storage that needs longer than this for a few bytes is of no use
@@ -13,13 +11,14 @@ _ANSWER_SECONDS = 5.0  # a storage that needs longer than this for a few bytes i
 class StorageProbe:
     """Asks once at a time, however often health is asked; any thread may call."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+    def __init__(self, question: Callable[[], None]) -> None:
+        """`question` raises EmserveError where the answer is no good."""
+        self._question = question
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._last_fault = ""
 
     def check(self) -> None:
-        """Raises StorageUnavailable, also for a storage that is silent, and StorageFull."""
+        """Raises what the question does, and StorageUnavailable for a storage that is silent."""
         asked = self._thread.submit(self._ask)
         try:
             asked.result(_ANSWER_SECONDS)
@@ -36,7 +35,7 @@ class StorageProbe:
 
     def _ask(self) -> None:
         try:
-            storage.probe(self._store)
+            self._question()
         except EmserveError as error:
             self._last_fault = error.cause
             raise

@@ -154,7 +154,8 @@ class _Body:
         """What has come so far."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises UploadTooSlow when the body stands still, StorageFull when the disk fills."""
+        """Raises UploadTooSlow when the body stands still, StorageFull when the disk fills, and
+        StorageUnavailable."""
         stream = self.request.stream()
         room_at = _ROOM_BYTES
         while True:
@@ -167,7 +168,7 @@ class _Body:
                 return
             self.size_bytes += len(chunk)
             if self.size_bytes >= room_at:
-                self._intake.check_room()
+                await asyncio.to_thread(self._intake.check_room)
                 room_at = self.size_bytes + _ROOM_BYTES
             yield chunk
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -54,6 +55,18 @@ class RunningService:
         return self.process.wait(_STOP_SECONDS)
 
 
+@dataclass
+class OtherApi:
+    """An API that nobody starts again."""
+
+    process: psutil.Process
+    address: tuple[str, int]
+
+    def client(self) -> httpx.Client:
+        host, port = self.address
+        return httpx.Client(base_url=f"http://{host}:{port}", timeout=30, trust_env=False)
+
+
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment with no EMSERVE_ variable but those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EMSERVE_")}
@@ -81,6 +94,26 @@ def running_service(
         yield RunningService(process, data_dir, log, _await_ready(process, data_dir, log))
     finally:
         _end(process)
+
+
+@contextlib.contextmanager
+def another_api(service: RunningService, prelude: str = "", **settings: str) -> Iterator[OtherApi]:
+    """A second API beside that of the service, with EMSERVE_ settings of its own. `prelude` is Python that
+    runs in its process before it starts."""
+    program = f"{prelude}\nfrom service.__main__ import main\nmain()"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "--fd", str(listener.fileno())],
+            env=environment(EMSERVE_DATA_DIR=str(service.data_dir), **settings),
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.DEVNULL,
+        )
+        address = ("127.0.0.1", listener.getsockname()[1])
+    try:
+        yield OtherApi(psutil.Process(process.pid), address)
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
 
 
 def _await_ready(process: subprocess.Popen[bytes], data_dir: Path, log: Path) -> RunningRecord:

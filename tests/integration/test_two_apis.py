@@ -1,8 +1,5 @@
 """Two API processes on one data folder and one broker are one service."""
 
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import httpx
@@ -11,24 +8,14 @@ import pytest
 from tests.integration.api_calls import read, submit, succeeded
 from tests.integration.workshop import eventually
 from tests.pictures import large_image
-from tests.running_service import RunningService, environment
+from tests.running_service import RunningService, another_api
 
 
 @pytest.fixture
 def other(service: RunningService) -> Iterator[httpx.Client]:
     """A client of a second API beside that of the service."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service", "--fd", str(listener.fileno())],
-            env=environment(EMSERVE_DATA_DIR=str(service.data_dir)),
-            pass_fds=[listener.fileno()],
-            stderr=subprocess.DEVNULL,
-        )
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-            yield client
-        process.terminate()
-        process.wait(20)
+    with another_api(service) as api, api.client() as client:
+        yield client
 
 
 def test_what_one_api_takes_the_other_knows_and_each_job_runs_once(
