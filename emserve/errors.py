@@ -347,6 +347,19 @@ class TooManyUploads(EmserveError):
         self.limit = limit
 
 
+class TooManyRenderings(EmserveError):
+    slug = "too-many-renderings"
+    title = "Too many renderings at once"
+    status = 503
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} results are being rendered or wait for it, as many as this server lets wait "
+            "(EMSERVE_MAX_RENDERINGS). Try again after the seconds in Retry-After."
+        )
+        self.limit = limit
+
+
 class QueueFull(EmserveError):
     slug = "queue-full"
     title = "Too many jobs wait"

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from signal import SIGXCPU, Signals
 from typing import overload
 
@@ -172,8 +172,6 @@ class ImagingPool:
         self._memory_bytes = memory_bytes
         self._cpu_seconds = cpu_seconds
         self._slots = threading.BoundedSemaphore(size)
-        # Of several processes one is left for headers, so that big renderings keep no upload waiting.
-        self._render_slots = threading.BoundedSemaphore(max(1, size - 1))
         self._idle: queue.LifoQueue[_ImagingProcess] = queue.LifoQueue()
         self._processes: set[_ImagingProcess] = set()
         self._lock = threading.Lock()
@@ -201,7 +199,7 @@ class ImagingPool:
         Raises whatever the process raised on purpose; UnreadableImage when reading the user's file took
         too much or killed the process; HelperDied when rendering did; StorageUnavailable when it waited;
         ServiceStopping when the pool was closed."""
-        with self._slot(request):
+        with self._slots:
             process = self._take()
             try:
                 answer = process.ask(request, timeout_s)
@@ -227,15 +225,6 @@ class ImagingPool:
             with suppress(queue.Empty):
                 self._idle.get_nowait().kill()
         self._starter.shutdown()
-
-    @contextmanager
-    def _slot(self, request: Request) -> Iterator[None]:
-        if isinstance(request, Rendering):
-            with self._render_slots, self._slots:
-                yield
-        else:
-            with self._slots:
-                yield
 
     def _take(self) -> _ImagingProcess:
         while True:

@@ -139,6 +139,9 @@ class Settings(BaseSettings):
     renderers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that read headers and render result formats for the API."""
 
+    max_renderings: Annotated[int, Field(gt=0)] = 256
+    """Most results, or parts of results, that may be rendered or wait for it at the same time."""
+
     max_wait_seconds: Annotated[int, Field(ge=0, le=600)] = 60
     """Longest time that a request may wait for its job."""
 

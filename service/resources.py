@@ -29,6 +29,7 @@ from emserve.tally import Event
 from emserve.tenancy import Tenancy
 from emserve.tickets import connect
 from service.intake import Intake
+from service.renderings import Renderings
 from service.storage_probe import StorageProbe
 from service.under_way import UnderWay
 from service.withdrawals import Withdrawals
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 RECONCILE_SECONDS = 1.0
 WITHDRAW_SECONDS = 1.0
 _ADMISSION_THREADS = 64
-_RENDERING_THREADS = 64
 _READING_THREADS = 64
 _ROUTE_THREADS = 256
 _KEEPERS = 4
@@ -66,8 +66,7 @@ class Resources:
     admission_threads: Executor
     """Where admissions wait for a free image process, so that nothing else waits behind them; what a refused
     upload left is removed there too."""
-    rendering_threads: Executor
-    """Where renderings wait for one. They may wait long behind each other, and admissions never do."""
+    renderings: Renderings
     storage_probe: StorageProbe
     """Whether the storage takes and gives."""
     room_probe: StorageProbe
@@ -79,31 +78,17 @@ class Resources:
         It always comes to its end, and that is told also to who is cancelled meanwhile: what was made a job
         must not be taken for an upload that was cut off.
         """
-        ending = _begun(self.admission_threads, call)
+        context = contextvars.copy_context()
+        ending = asyncio.get_running_loop().run_in_executor(self.admission_threads, context.run, call)
         while not ending.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([ending])
         return ending.result()
 
-    async def run_rendering(self, call: Callable[[], Result]) -> Result:
-        """Runs a blocking `call` that may have a result rendered. It comes to its end, and who is cancelled
-        meanwhile is so afterwards."""
-        ending = _begun(self.rendering_threads, call)
-        try:
-            return await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.gather(ending, return_exceptions=True)
-            raise
-
     @property
     def catalogue(self) -> Catalogue:
         """The cards as they are on disk at this moment, so that an installed model needs no restart."""
         return Catalogue(self.settings.models, self.settings.model_pin)
-
-
-def _begun(threads: Executor, call: Callable[[], Result]) -> asyncio.Future[Result]:
-    context = contextvars.copy_context()
-    return asyncio.get_running_loop().run_in_executor(threads, context.run, call)
 
 
 @contextlib.asynccontextmanager
@@ -131,7 +116,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         on_death=lambda doing: book.tally.add(Event.IMAGE_PROCESS_DIED, doing),
     )
     admissions = ThreadPoolExecutor(_ADMISSION_THREADS, thread_name_prefix="admission")
-    renderings = ThreadPoolExecutor(_RENDERING_THREADS, thread_name_prefix="rendering")
+    # Of several processes one is left for headers, so that big renderings keep no upload waiting.
+    renderings = Renderings(at_once=max(1, settings.renderers - 1), limit=settings.max_renderings)
     intake = Intake(settings, store, book.tickets)
     probes = StorageProbe(lambda: storage.probe(store)), StorageProbe(intake.check_room)
     # Their own numbers of threads are soon up where a storage takes long to answer.
@@ -178,7 +164,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await asyncio.gather(*keepers, return_exceptions=True)
         await asyncio.to_thread(sweeper.release)
         await asyncio.to_thread(tenancy.leave)
-        for threads in (admissions, renderings, keeping):
+        renderings.close()
+        for threads in (admissions, keeping):
             threads.shutdown(wait=False, cancel_futures=True)
         for probe in probes:
             probe.close()

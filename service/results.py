@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from starlette.requests import Request
+
 from emserve import storage
 from emserve.errors import ChunkNotFound, FieldError, InvalidRequest, NoResult, ResultNotReady
 from emserve.ids import new_id
@@ -78,7 +80,7 @@ class Excerpt:
 
 
 async def rendered(
-    resources: Resources, flight: SingleFlight, job_id: str, wanted: ResultFormat, excerpt: Excerpt
+    request: Request, resources: Resources, job_id: str, wanted: ResultFormat, excerpt: Excerpt
 ) -> RenderedFile:
     """The result file of a succeeded job, rendered at the first request."""
     record, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
@@ -94,12 +96,13 @@ async def rendered(
         class_id=None if excerpt.only_class is None else _class_id(end, excerpt.only_class),
         z=excerpt.z,
     )
+    flight: SingleFlight = request.state.flight
     with flight.lock(call.key) as lock:
         async with lock:
             # What is there must not wait behind what is still to be rendered.
             if found := await asyncio.to_thread(_find, resources, call):
                 return found
-            return await resources.run_rendering(lambda: _render(resources, call))
+            return await resources.renderings.run(request, lambda: _render(resources, call))
 
 
 def _class_id(end: JobEnd, wanted: str) -> int:
@@ -125,7 +128,12 @@ def _render(resources: Resources, call: Render) -> RenderedFile:
 
 
 async def part(
-    resources: Resources, job_id: str, wanted: ResultFormat, region: Region, only_class: str | None
+    request: Request,
+    resources: Resources,
+    job_id: str,
+    wanted: ResultFormat,
+    region: Region,
+    only_class: str | None,
 ) -> tuple[RenderedFile, Read]:
     """A part of the label map of a succeeded job, made for this request, and how to read it."""
     _, end, execution_id = await asyncio.to_thread(finished, resources, job_id)
@@ -133,6 +141,7 @@ async def part(
         region.box(end.result.shape)
     class_id = None if only_class is None else _class_id(end, only_class)
     return await _made(
+        request,
         resources,
         lambda folder: RenderPart(
             storage_url=resources.settings.storage_url,
@@ -147,7 +156,7 @@ async def part(
 
 
 async def class_chunk(
-    resources: Resources, job_id: str, path: str, only_class: str
+    request: Request, resources: Resources, job_id: str, path: str, only_class: str
 ) -> tuple[RenderedFile, Read]:
     """An object of the label map's Zarr with the labels of one class, made for this request, and how to read
     it. Raises ChunkNotFound where there is none."""
@@ -155,6 +164,7 @@ async def class_chunk(
     _check_path(record, path)
     class_id = _class_id(end, only_class)
     return await _made(
+        request,
         resources,
         lambda folder: RenderChunk(
             storage_url=resources.settings.storage_url,
@@ -168,7 +178,7 @@ async def class_chunk(
 
 
 async def _made(
-    resources: Resources, call_in: Callable[[Path], RenderPart | RenderChunk]
+    request: Request, resources: Resources, call_in: Callable[[Path], RenderPart | RenderChunk]
 ) -> tuple[RenderedFile, Read]:
     """What a call makes in a folder that goes as soon as the file is open, and how to read it."""
 
@@ -178,7 +188,7 @@ async def _made(
             file = resources.imaging.call(call, timeout_s=_RENDER_SECONDS)
             return file, from_disk(call.out)
 
-    return await resources.run_rendering(make)
+    return await resources.renderings.run(request, make)
 
 
 def stored_object(resources: Resources, job_id: str, path: str) -> tuple[str, bool]:

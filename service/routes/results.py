@@ -90,7 +90,7 @@ async def labels(
         )
     if region.is_whole:
         return await _result(request, resources, job_id, wanted, Excerpt(only_class=only_class))
-    file, read = await part(resources, job_id, wanted, region, only_class)
+    file, read = await part(request, resources, job_id, wanted, region, only_class)
     record = await asyncio.to_thread(resources.book.record, job_id)
     name = download_name(record, ["labels", *Excerpt(only_class).name, region.name], file.extension)
     return file_answer(request, read, file, name)
@@ -114,7 +114,7 @@ async def labels_zarr(
     """The label map as it is stored, an OME-Zarr 0.5, object by object; also while it is being written. Once
     it is whole, also what one class has of it."""
     if only_class is not None:
-        file, read = await class_chunk(resources, job_id, path, only_class)
+        file, read = await class_chunk(request, resources, job_id, path, only_class)
         return file_answer(request, read, file, filename=None)
     key, is_final = await asyncio.to_thread(stored_object, resources, job_id, path)
     answer = await object_answer(request, resources.store, key, is_final)
@@ -181,7 +181,7 @@ async def _result(
     wanted: ResultFormat,
     excerpt: Excerpt,
 ) -> Response:
-    file = await rendered(resources, request.state.flight, job_id, wanted, excerpt)
+    file = await rendered(request, resources, job_id, wanted, excerpt)
     record = await asyncio.to_thread(resources.book.record, job_id)
     what = request.url.path.rsplit("/", 1)[1].removesuffix(file.extension)
     name = download_name(record, [what, *excerpt.name], file.extension)

@@ -41,6 +41,7 @@ _CHANGED: dict[str, Any] = {
     "decode_memory_bytes": 1_000_000_000,
     "decode_seconds": 14,
     "renderers": 15,
+    "max_renderings": 21,
     "max_wait_seconds": 16,
     "keep_jobs_days": 17.5,
     "keep_tombstones_days": 18.5,
