@@ -19,8 +19,8 @@ from emserve.imaging import RenderedFile
 from emserve.storage import storage_errors
 from service.fields import listed
 
-_CHUNK_BYTES = 1 << 20
 _PIECE_BYTES = 4 << 20
+_CHUNK_BYTES = 256 << 10  # of a piece, what is handed to a connection at a time, which holds a copy
 _FOR_EVER = "private, max-age=31536000, immutable"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -128,7 +128,8 @@ async def _read(store: ObjectStore, key: str, start: int, end: int) -> AsyncIter
         until = min(start + _PIECE_BYTES, end)
         with storage_errors():
             piece = await obstore.get_range_async(store, key, start=start, end=until)
-        yield bytes(piece)
+        for first in range(0, until - start, _CHUNK_BYTES):
+            yield bytes(memoryview(piece)[first : first + _CHUNK_BYTES])
         start = until
 
 

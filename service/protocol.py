@@ -1,8 +1,15 @@
 """uvicorn's HTTP/1.1 with bounds where it has none: the size of a request's head, the time for it, the number
-of connections, and how long a refused body may go on. What breaks a bound is answered with a problem."""
+of connections, how long a refused body may go on, and how long nothing of an answer may be taken. What breaks
+a bound is answered with a problem, where it takes an answer."""
 
 import asyncio
+import contextlib
+import fcntl
 import resource
+import socket
+import struct
+import sys
+import termios
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -29,10 +36,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     limit: ClassVar[int] = 1024 - _SPARE_FILES
     """Most connections of this process."""
+    stall_seconds: ClassVar[float] = 300
+    """How long a client may take nothing of an answer that waits for it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._patience: asyncio.TimerHandle | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._head_bytes = self._parsed_bytes = 0
         self._in_head = True
         self._wait(_HEAD_SECONDS)
@@ -43,7 +53,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_watching()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -133,6 +152,36 @@ class BoundedHttp(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _watch(self) -> None:
+        """Ends the connection when its client takes nothing for `stall_seconds`."""
+        self._stall = self.loop.call_later(self.stall_seconds, self._end_if_stalled, self._untaken_bytes())
+
+    def _stop_watching(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _end_if_stalled(self, before: int) -> None:
+        if self._untaken_bytes() < before:  # slow is not still
+            self._watch()
+            return
+        with contextlib.suppress(OSError):  # without it the system would keep what it has for minutes more
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _untaken_bytes(self) -> int:
+        """What was sent and the client's machine does not have: it waits here, or in the system, which takes
+        megabytes of it and says nothing until a good part of them is gone."""
+        waiting = bytes(4)
+        with contextlib.suppress(OSError):  # not every system counts them
+            waiting = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, waiting)
+        return self.transport.get_write_buffer_size() + int.from_bytes(waiting, sys.byteorder)
+
+    @property
+    def _socket(self) -> socket.socket:
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        return connection
 
 
 def allow_connections() -> None:
