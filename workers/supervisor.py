@@ -195,6 +195,9 @@ class Supervisor(Worker):
         with suppress(RedisError):  # it is only shown
             super().set_state(state, pipeline)
 
+    def set_shutdown_requested_date(self) -> None:
+        """Tells nobody: a signal's handler must not ask a broker that may be away."""
+
     def handle_warm_shutdown_request(self) -> None:
         self._stop_at = time.monotonic() + self._limits.shutdown_seconds
 
