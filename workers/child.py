@@ -15,6 +15,7 @@ from emserve.settings import Settings
 from emserve.storage import open_store
 from emserve.tickets import connect
 from workers.bench import Bench
+from workers.inference.engine import DeviceUnusable
 from workers.messages import Advanced, Assignment, Begun, Ended, Interrupted, Ready, receive, send
 from workers.tasks import segment
 
@@ -35,13 +36,13 @@ def main() -> None:
         probe(settings.scratch_dir)
         sweep(settings.scratch_dir)
         _serve(settings, descriptor, device)
-    except ScratchUnusable as error:
+    except (ScratchUnusable, DeviceUnusable) as error:
         log.error("no job can be worked on", extra={"reason": str(error)})
         sys.exit(1)
 
 
 def _serve(settings: Settings, descriptor: int, device: str) -> None:
-    """Raises ScratchUnusable where no job can begin."""
+    """Raises ScratchUnusable where no job can begin, and DeviceUnusable where none can go on."""
     bench = open_bench(settings, device)
     connection: Connection[bytes, bytes] = Connection(descriptor)
     try:

@@ -5,19 +5,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import obstore
 
 from emserve import storage
 from emserve.errors import EmserveError, ErrorKind, HelperDied, StorageFull, StorageUnavailable
 from emserve.jobs import JobEnd, JobResult, JobStatus, JobWarning
-from emserve.scratch import ScratchUnusable, probe, scratch_folder
+from emserve.scratch import ScratchUnusable, scratch_folder
+from emserve.scratch import probe as probe_scratch
 from emserve.tally import Event
 from workers.attempt import Attempt
 from workers.bench import Bench
 from workers.image_task import segment_image
 from workers.images.objects_file import write_objects
+from workers.inference.engine import DeviceUnusable
+from workers.inference.engine import probe as probe_device
 from workers.inference.rows import Workspace
 from workers.messages import Assignment
 from workers.progress import ProgressReporter
@@ -39,12 +41,12 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
     """Runs one attempt and writes the job's end, whichever it is; `on_step` hears of each step of a volume.
 
     The end waits for a full disk's room, and for a storage that is away. Raises StorageUnavailable where the
-    storage went away earlier, and ScratchUnusable; the job has no end then.
+    storage went away earlier, ScratchUnusable, and DeviceUnusable; the job has no end then.
     """
     started_at = datetime.now(UTC)
     try:
         with (
-            _reasons_told(bench.settings.scratch_dir),
+            _reasons_told(bench),
             scratch_folder(bench.settings.scratch_dir, assignment.execution_id) as scratch,
             Workspace(scratch) as workspace,
         ):
@@ -53,8 +55,8 @@ def segment(bench: Bench, assignment: Assignment, on_step: Callable[[], None]) -
             card = bench.pinned(record.model)
             attempt = Attempt(bench, assignment, record, progress, scratch, started_at, card, on_step)
             end = _run(attempt, workspace)
-    except (StorageUnavailable, ScratchUnusable):  # no fault of the job, which may succeed once it is back
-        raise
+    except (StorageUnavailable, ScratchUnusable, DeviceUnusable):
+        raise  # no fault of the job, which may succeed once it is back
     except EmserveError as error:
         # What is wrong with somebody's image is theirs to read, with the names in it.
         reason = {} if error.kind is ErrorKind.USER else {"reason": error.for_operators}
@@ -127,12 +129,14 @@ def _write_provenance(attempt: Attempt, result: JobResult, warnings: tuple[JobWa
 
 
 @contextmanager
-def _reasons_told(scratch_dir: Path) -> Iterator[None]:
-    """Translates what is no EmserveError: a full disk, a scratch folder that is gone, and faults of ours."""
+def _reasons_told(bench: Bench) -> Iterator[None]:
+    """Translates what is no EmserveError: a full disk, a scratch folder that is gone, a device that computes
+    nothing more, and faults of ours."""
+    scratch_dir = bench.settings.scratch_dir
     try:
         yield
     except HelperDied:
-        probe(scratch_dir)  # it writes there, too
+        probe_scratch(scratch_dir)  # it writes there, too
         raise
     except EmserveError:
         raise
@@ -142,6 +146,7 @@ def _reasons_told(scratch_dir: Path) -> Iterator[None]:
         if isinstance(error, OSError) and str(error.filename).startswith(f"{scratch_dir}/"):
             raise ScratchUnusable(scratch_dir, str(error.strerror)) from error
         log.exception("an attempt failed unexpectedly")
+        probe_device(bench.device)
         raise InternalError(
             "The service failed while it worked on this job; the server's log has the reason under the job's "
             "id. The same job may succeed once that is mended."

@@ -6,7 +6,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 from emserve.jobs import JobStatus
-from tests.integration.workshop import Worker, Workshop, eventually
+from tests.integration.workshop import Worker, Workshop, eventually, is_gone, record_of
 from tests.pictures import large_image
 from tests.running_service import environment
 
@@ -72,6 +72,39 @@ def test_a_job_that_is_handed_to_a_dying_child_costs_no_attempt(workshop: Worksh
 
     assert workshop.succeeded(job_id).attempt == 1
     assert workshop.book.attempts.count(job_id) == 1
+
+
+def test_a_job_whose_device_computes_nothing_more_is_tried_by_a_new_child(vacant: Workshop) -> None:
+    # Of torch's devices the one called meta holds a network and fails at whatever wants a value, as a GPU
+    # does after some errors.
+    with vacant.worker(device="meta") as worker:
+        child = worker.child
+        job_id = vacant.submit(large_image(256))
+        eventually(
+            lambda: vacant.book.read(job_id).attempt == 2 or vacant.book.end_of(job_id), "its next attempt"
+        )
+        assert vacant.book.end_of(job_id) is None
+        assert is_gone(child)
+        assert "The device meta computes nothing more for this process" in worker.log
+        assert '"reason": "exit status 1"' in worker.log
+        vacant.book.cancel(job_id)
+        vacant.ended(job_id)
+
+
+def test_an_error_that_leaves_the_device_well_ends_the_job_and_spares_the_child(
+    workshop: Workshop, worker: Worker
+) -> None:
+    child = worker.child
+    record = record_of((3, 64, 64))
+    strange = record.input.model_copy(update={"dtype": "unheard-of"})
+    workshop.book.accept(record.model_copy(update={"input": strange}))
+
+    job = workshop.ended(record.id)
+
+    assert job.error is not None
+    assert (job.error.type, job.attempt) == ("urn:emserve:problem:internal-error", 1)
+    workshop.succeeded(workshop.submit(large_image(256)))
+    assert worker.child == child
 
 
 def test_a_child_whose_supervisor_went_while_it_warmed_ends_quietly(tmp_path: Path) -> None:

@@ -129,11 +129,11 @@ class Workshop:
         return record.id
 
     @contextlib.contextmanager
-    def worker(self, **settings: str) -> Iterator[Worker]:
+    def worker(self, device: str = "cpu", **settings: str) -> Iterator[Worker]:
         """A worker that is ready for tickets; gone afterwards."""
         self._hired += 1
         name = f"worker-{self._hired}"
-        command = (sys.executable, "-m", "workers.main", "--device", "cpu", "--name", name)
+        command = (sys.executable, "-m", "workers.main", "--device", device, "--name", name)
         variables = environment(
             EMSERVE_DATA_DIR=str(self.data_dir), EMSERVE_WARM_MODELS='["mitonet"]', **settings
         )

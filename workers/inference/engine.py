@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from emserve.errors import OutOfMemory
+from emserve.errors import EmserveError, OutOfMemory
 from workers.models.panoptic import PanopticNetwork
 from workers.models.place import Place, enlarge
 from workers.models.point_rend import share_of_points
@@ -19,6 +19,24 @@ FloatArray = npt.NDArray[np.float32]
 
 COARSE_STEP = 4
 _GPU_BATCH = 8
+
+
+class DeviceUnusable(EmserveError):
+    """Some errors of a kernel, such as an access to memory that is not its own, break a GPU for the process
+    that they happen in: whatever it asks of it from then on fails with the same error."""
+
+    title = "The device cannot be used"
+
+    def __init__(self, device: str, reason: str) -> None:
+        super().__init__(f"The device {device} computes nothing more for this process: {reason}")
+
+
+def probe(device: str) -> None:
+    """Has `device` compute a trifle. Raises DeviceUnusable."""
+    try:
+        torch.ones(1, device=device).sum().item()  # a kernel's error shows where its result is waited for
+    except Exception as error:
+        raise DeviceUnusable(device, str(error)) from error
 
 
 @dataclass(frozen=True)
