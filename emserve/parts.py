@@ -106,13 +106,16 @@ class RunningPart:
         self.kill()
 
     def last_words(self, lines: int = 8) -> str:
-        """The end of what it logged in this life, or nothing when that went to stderr."""
+        """The end of what it logged in this life, or nothing when that went to stderr or cannot be read."""
         log = self.part.log
-        if log is None or not log.is_file():
+        if log is None:
             return ""
-        with log.open("rb") as file:
-            file.seek(max(self._log_begin, log.stat().st_size - _TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+        try:
+            with log.open("rb") as file:
+                file.seek(max(self._log_begin, log.stat().st_size - _TAIL_BYTES))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return ""
         return "\n".join(text.splitlines()[-lines:])
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from emserve.errors import EmserveError
 from emserve.parts import RunningPart
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -13,11 +14,11 @@ _HEALTHY_SECONDS = 60.0  # a part that lived this long starts again as if for th
 
 @dataclass(frozen=True)
 class Death:
-    """One end of a part that nobody asked for."""
+    """One end of a part that nobody asked for, or a start again that failed."""
 
     name: str
     ending: str
-    """Such as "ended with code 1" or "was killed by SIGKILL"."""
+    """Such as "ended with code 1", "was killed by SIGKILL" or "could not be started: …"."""
     count: int
     """How many times in a row, without a healthy life between."""
     pause_seconds: float
@@ -33,28 +34,36 @@ class Keeper:
         self._launch = launch
         self.running = running or launch()
         self._deaths = 0
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._restart_at: float | None = None
 
     def look(self) -> Death | None:
         """Starts the part again when its time has come; a death that was not seen before is returned."""
         now = time.monotonic()
-        if self._restart_at is not None:
-            if now >= self._restart_at:
-                self._restart_at = None
-                self.running = self._launch()
-            return None
-        if self.running.is_alive:
-            return None
-        return self._mourn(now)
+        if self._restart_at is None:
+            return None if self.running.is_alive else self._mourn(now)
+        return self._start_again(now) if now >= self._restart_at else None
+
+    def _start_again(self, now: float) -> Death | None:
+        try:
+            self.running = self._launch()
+        except (OSError, EmserveError) as error:  # for want of memory, of room for its log, of its program
+            return self._death(now, f"could not be started: {str(error).rstrip('.')}")
+        self._restart_at = None
+        return None
 
     def _mourn(self, now: float) -> Death:
         self.running.kill()  # what its process group left behind
-        lived_seconds = now - self.running.started
-        self._deaths = 1 if lived_seconds > _HEALTHY_SECONDS else self._deaths + 1
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (self._deaths - 1))
+        if now - self.running.started > _HEALTHY_SECONDS:
+            self._deaths, self._pause_seconds = 0, _FIRST_PAUSE_SECONDS
+        return self._death(now, self.running.ending)
+
+    def _death(self, now: float, ending: str) -> Death:
+        self._deaths += 1
+        pause = self._pause_seconds
+        self._pause_seconds = min(_LONGEST_PAUSE_SECONDS, 2 * pause)
         self._restart_at = now + pause
-        part = self.running.part
-        return Death(part.name, self.running.ending, self._deaths, pause, self.running.last_words())
+        return Death(self.running.part.name, ending, self._deaths, pause, self.running.last_words())
 
 
 def stop_all(

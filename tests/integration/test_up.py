@@ -4,9 +4,11 @@ import contextlib
 import os
 import re
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,10 @@ import pytest
 
 from emserve.broker import carried_binary
 from emserve.client import Client
+from emserve.errors import BrokerUnavailable
+from emserve.parts import Lifeline, Part, RunningPart
 from emserve.running import RunningRecord
+from emserve.supervisor import Keeper
 from tests.integration.api_calls import runs, submit, succeeded
 from tests.integration.workshop import PATIENCE_SECONDS, eventually, is_gone
 from tests.pictures import large_image, tiff
@@ -197,6 +202,39 @@ def test_a_killed_worker_is_started_again_and_its_job_ends_well(
     service.part("worker-cpu-1").kill()
 
     assert succeeded(http, job_id).attempt == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [BlockingIOError("no more processes"), BrokerUnavailable("There is no server.")], ids=repr
+)
+def test_a_part_that_cannot_be_started_again_at_once_is_started_later(
+    tmp_path: Path, fault: Exception
+) -> None:
+    faults: Iterator[Exception | None] = iter((None, fault, None))
+    with closing(Lifeline()) as lifeline:
+        part = Part(
+            "part", (sys.executable, "-c", "import time; time.sleep(600)"), dict(os.environ), tmp_path
+        )
+
+        def launch() -> RunningPart:
+            due = next(faults)
+            if due is not None:
+                raise due
+            return RunningPart(part, lifeline)
+
+        keeper = Keeper(launch)
+        first = keeper.running
+        try:
+            first.kill()
+            died, not_started = (eventually(keeper.look, "a death") for _ in range(2))
+            eventually(lambda: keeper.look() is None and keeper.running.is_alive, "its next life")
+        finally:
+            keeper.running.kill()
+
+    assert (died.ending, died.count) == ("was killed by SIGKILL", 1)
+    assert not_started.ending == f"could not be started: {str(fault).rstrip('.')}"
+    assert not_started.count == 2
+    assert not_started.pause_seconds > died.pause_seconds
 
 
 def test_ctrl_c_ends_every_process_and_leaves_no_record(tmp_path: Path) -> None:
