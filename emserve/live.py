@@ -29,6 +29,14 @@ _ACQUIRE = """
     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2])
     return 1
 """
+_REPORT = """
+    local known = redis.call('hget', KEYS[1], 'state')
+    local status = known and cjson.decode(known).status
+    for each = 2, #ARGV do
+        if status == ARGV[each] then return end
+    end
+    redis.call('hset', KEYS[1], 'state', ARGV[1])
+"""
 _RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
 _CHUNK = 200
 
@@ -110,11 +118,17 @@ class LiveBoard:
         return _state(value, cancelling)
 
     def put_state(self, job_id: str, state: LiveState) -> None:
-        with broker_errors(), self._redis.pipeline() as pipe:
-            pipe.hset(_key(job_id), "state", state.model_dump_json(exclude_none=True))
-            if state.status.ended:
+        """Reports a state. One that has ended is not followed by one that has not: whoever took a job for
+        lost may say so after its worker has ended it."""
+        key, value = _key(job_id), state.model_dump_json(exclude_none=True)
+        with broker_errors():
+            if not state.status.ended:
+                self._redis.eval(_REPORT, 1, key, value, *(each for each in JobStatus if each.ended))
+                return
+            with self._redis.pipeline() as pipe:
+                pipe.hset(key, "state", value)
                 pipe.srem(_ACTIVE, job_id)
-            pipe.execute()
+                pipe.execute()
 
     def mark_cancelling(self, job_id: str) -> None:
         """From here on the job shows as cancelling until it has ended, whatever its worker reports."""

@@ -100,6 +100,16 @@ class TestEnds:
 
         assert storage.exists(book.store, written)
 
+    def test_who_took_a_job_for_lost_does_not_undo_what_is_said_of_its_end(self, book: JobBook) -> None:
+        job_id = accept(book)
+        book.begin(job_id, "paused", "worker")
+        book.finish(job_id, end_of("paused"))  # by a worker that woke while its job was being resumed
+        book.resume(job_id)
+        for status in (JobStatus.QUEUED, JobStatus.RUNNING):
+            book.report(job_id, LiveState(status=status, attempt=2))
+            assert book.page(Filter(status=status), None, 9).jobs == []
+        assert [job.id for job in book.page(Filter(status=JobStatus.SUCCEEDED), None, 9).jobs] == [job_id]
+
 
 class TestReconciler:
     def test_a_job_that_nobody_has_is_queued_again_after_two_passes(
