@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,7 @@ from emserve.settings import Settings
 
 _START_SECONDS = 10
 _LOADING_SECONDS = 600  # a server that says it is loading its file is at work
+_ANSWER_SECONDS = 1  # one that is silent is asked again
 _STOP_SECONDS = 10
 _OLDEST = 5
 _NO_SERVER = (
@@ -104,13 +106,14 @@ class EmbeddedBroker:
         self.version = ""
         """The server's name and version, such as "Valkey 9.1.2", once it runs."""
 
-    def start(self) -> RunningPart:
-        """Locks the data folder, starts the server and waits until it answers."""
+    def start(self, must_end: Callable[[], bool] = lambda: False) -> RunningPart:
+        """Locks the data folder, starts the server and waits until it answers, or `must_end` says that
+        nobody needs it any more."""
         self._lock.take()
         try:
             self._make_folders()
             self._running = self.launch()
-            self.version = self._wait(self._running)
+            self.version = self._wait(self._running, must_end)
         except BaseException:
             self.stop()
             raise
@@ -170,11 +173,18 @@ class EmbeddedBroker:
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise FolderUnusable(socket_folder, "others may enter it (its mode must be 0700)")
 
-    def _wait(self, running: RunningPart) -> str:
-        client = Redis.from_url(f"unix://{self._settings.broker_socket}", retry=Retry(NoBackoff(), 0))
+    def _wait(self, running: RunningPart, must_end: Callable[[], bool]) -> str:
+        """The server's name and version; nothing where it must end before it answers."""
+        client = Redis.from_url(
+            f"unix://{self._settings.broker_socket}",
+            socket_timeout=_ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
         deadline = running.started + _START_SECONDS
         with contextlib.closing(client):
             while running.is_alive and time.monotonic() < deadline:
+                if must_end():
+                    return ""
                 try:
                     client.ping()
                     return server_version(client)

@@ -61,14 +61,13 @@ class Household:
     def process_ids(self) -> dict[str, int]:
         return {name: keeper.running.pid for name, keeper in self._keepers.items()}
 
-    @property
     def must_end(self) -> bool:
         return self._signals.wishes > 0
 
     def start_broker(self) -> str:
-        """Starts the embedded broker; its name and version."""
+        """Starts the embedded broker; its name and version, or nothing where this must end before."""
         broker = EmbeddedBroker(self._settings, self._lifeline, self._log_dir)
-        self._keepers["broker"] = Keeper(broker.launch, broker.start())
+        self._keepers["broker"] = Keeper(broker.launch, broker.start(self.must_end))
         self._broker = broker
         return broker.version
 
@@ -98,7 +97,7 @@ class Household:
         if not self.watch_until(lambda: process.poll() is not None):
             process.kill()
         output, complaint = process.communicate()
-        if process.returncode == -signal.SIGKILL and self.must_end:
+        if process.returncode == -signal.SIGKILL and self.must_end():
             return []
         if process.returncode != 0:
             raise StartFailed(_no_devices(complaint.decode(errors="replace")))
@@ -140,7 +139,7 @@ class Household:
 
     def watch_until(self, done: Callable[[], bool]) -> bool:
         """Keeps the parts running until `done`; False when asked to end before."""
-        while not self.must_end:
+        while not self.must_end():
             self._look()
             if done():
                 return True

@@ -122,19 +122,35 @@ def _run_service(outline: Outline) -> None:
         bound = settings.model_copy(update={"port": listener.getsockname()[1]})
         signals = stack.enter_context(Signals())
         house = stack.enter_context(Household(Outline(bound, outline.log_dir), steps, signals))
-        _open_broker(house, bound, steps)
-        _move_in(house, bound, steps)
-        probe_scratch(bound.scratch_dir)
-        url = _open_api(house, listener, steps)
-        devices = _open_workers(house, bound, steps) if bound.workers else []
-        if house.must_end:
+        started = _start(house, bound, listener, steps)
+        if started is None:
             return
+        url, devices = started
         seconds = time.monotonic() - begun
         ready = Readiness(bound, url, seconds, outline.log_dir, devices, house.threads)
         steps.show(welcome(ready))
         for line in to_try(ready):
             steps.say(line, style="bold")
         _stay(house, bound.data_dir, url)
+
+
+def _start(
+    house: Household, settings: Settings, listener: socket.socket, steps: Steps
+) -> tuple[str, list[str]] | None:
+    """Starts broker, API and workers; the address and the devices, or None where somebody wants it to end
+    before all are there."""
+    _open_broker(house, settings, steps)
+    if house.must_end():
+        return None
+    _move_in(house, settings, steps)
+    if house.must_end():
+        return None
+    probe_scratch(settings.scratch_dir)
+    url = _open_api(house, listener, steps)
+    if house.must_end():
+        return None
+    devices = _open_workers(house, settings, steps) if settings.workers else []
+    return None if house.must_end() else (url, devices)
 
 
 def _run_workers(outline: Outline) -> None:
@@ -151,7 +167,7 @@ def _run_workers(outline: Outline) -> None:
         probe_scratch(settings.scratch_dir)
         devices = _start_workers(house, settings, steps)
         house.watch_until(lambda: _has_worker(fleet, house))
-        if house.must_end:
+        if house.must_end():
             return
         steps.done(f"ready: {workers_text(devices, settings.workers, house.threads)}; Ctrl-C stops")
         house.is_ready = True
@@ -163,7 +179,9 @@ def _open_broker(house: Household, settings: Settings, steps: Steps) -> None:
         _known_broker(settings, steps).close()
         return
     steps.begin("Starting the broker")
-    steps.done(house.start_broker())
+    version = house.start_broker()
+    if version:
+        steps.done(version)
 
 
 def _known_broker(settings: Settings, steps: Steps) -> Redis:

