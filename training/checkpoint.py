@@ -9,7 +9,6 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel
 
-from emserve.cards import STARTER
 from training.recipe import Recipe
 from workers.models.panoptic import PanopticNetwork
 
@@ -114,9 +113,9 @@ def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
 def learnt_weights(run: Path, *, with_begun: bool = True) -> tuple[Configuration, dict[str, torch.Tensor]]:
     """What a run has learnt, and its configuration.
 
-    That is the running average of its weights; of a run that began with its own packaged model, `with_begun`,
-    the mean of this and of that model's, which often does better than either (Wortsman et al., Robust
-    fine-tuning of zero-shot models, 2022). Half way from what finds other organelles would find neither.
+    That is the running average of its weights; of a run that began with a model, `with_begun`, the mean of
+    this and of that model's, which often does better than either (Wortsman et al., Robust fine-tuning of
+    zero-shot models, 2022).
     """
     state = torch.load(run / _NAME, weights_only=True)
     begun = state["configuration"]
@@ -127,8 +126,7 @@ def learnt_weights(run: Path, *, with_begun: bool = True) -> tuple[Configuration
         for name, tensor in state["averaged"].items()
         if name.startswith(prefix)
     }
-    own = configuration.start == f"{configuration.model}@{STARTER}"
     for name, tensor in weights.items():
-        if with_begun and own and name in before and tensor.is_floating_point():
+        if with_begun and name in before and tensor.is_floating_point():
             weights[name] = (tensor + before[name].to(tensor.dtype)) / 2
     return configuration, weights

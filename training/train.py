@@ -146,9 +146,6 @@ def main(
     afresh: Annotated[
         bool, typer.Option(help="Begin with random weights, not with the packaged ones")
     ] = False,
-    begin_with: Annotated[
-        Family | None, typer.Option(help="Begin with this model's packaged weights, not with MODEL's")
-    ] = None,
     rate: Annotated[
         float, typer.Option(help="Highest learning rate; 0 takes what suits the weights it begins with")
     ] = 0,
@@ -157,14 +154,11 @@ def main(
     keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
 ) -> None:
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
-    if afresh and begin_with:
-        message = "--afresh begins with random weights and --begin-with with a model's; give one of them."
-        raise typer.BadParameter(message)
     torch.set_num_threads(threads)
     recipe = Recipe(crops or STARTERS[model].crops)
     if rate or not afresh:
         recipe = replace(recipe, peak_rate=rate or _GENTLE_RATE)
-    packaged = None if afresh else f"{begin_with or model}@{STARTER}"
+    packaged = None if afresh else f"{model}@{STARTER}"
     begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:
         check(pool)

@@ -193,21 +193,6 @@ def test_what_goes_on_from_a_model_is_released_half_way_from_it_or_as_it_is(
     assert moved > 100
 
 
-def test_what_began_with_another_model_is_released_as_it_is(pool: PhantomPool, tmp_path: Path) -> None:
-    train(tmp_path, pool, replace(_BEGUN, start="dropnet@starter"))
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert len(kept["begun"]) > 100
-    _, learnt = learnt_weights(tmp_path)
-    for name, tensor in learnt.items():
-        assert torch.equal(tensor, kept["averaged"][f"module.{name}"])
-
-
-def test_a_training_begins_with_one_thing(full_pool: PhantomPool, tmp_path: Path) -> None:
-    with pytest.raises(typer.BadParameter, match="give one of them"):
-        main(tmp_path / "run", pool=full_pool.folder, afresh=True, begin_with=Family.MITONET)
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     ("other", "named"),
     [
