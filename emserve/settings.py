@@ -5,7 +5,6 @@ import os
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -13,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from emserve.wording import said_as
 
+_SHORT_FOLDER = Path("/tmp")  # noqa: S108 - the broker makes a folder there that is its owner's alone
 _SOCKET_PATH_LIMIT = 104  # bytes; the smaller of what Linux (108) and macOS (104) allow
 _STORAGE_SCHEMES = ("file:///", "s3://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -203,12 +203,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def broker_socket(self) -> Path:
-        """The embedded broker's socket: in the data folder, or where its path is short enough to bind."""
+        """The embedded broker's socket: in the data folder, or where its path is short enough to bind, which
+        a folder that TMPDIR names need not be."""
         path = self.data_dir / "broker" / "valkey.sock"
         if len(os.fsencode(path)) < _SOCKET_PATH_LIMIT:
             return path
         digest = sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return Path(gettempdir()) / f"emserve-{os.getuid()}-{digest}" / "valkey.sock"
+        return _SHORT_FOLDER / f"emserve-{os.getuid()}-{digest}" / "valkey.sock"
 
     @property
     def redis_url(self) -> str:

@@ -146,7 +146,7 @@ def test_the_service_of_the_test_ends_with_its_command_however_that_ends(tmp_pat
     family: list[psutil.Process] = []
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
-            eventually(lambda: [*tmp_path.glob("emserve-*/service.json")], "its service")
+            eventually(lambda: _has_begun(process, tmp_path), "its service")
             process.send_signal(signal.SIGSTOP)  # so that it does not end before all are found
             family = psutil.Process(process.pid).children(recursive=True)
             process.kill()
@@ -156,6 +156,11 @@ def test_the_service_of_the_test_ends_with_its_command_however_that_ends(tmp_pat
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.kill()
     assert len(family) > 4, "up, its broker, API and worker, and theirs"
+
+
+def _has_begun(process: subprocess.Popen[bytes], parent: Path) -> bool:
+    assert process.poll() is None
+    return any(parent.glob("emserve-*/service.json"))
 
 
 def test_a_model_that_is_not_installed_cannot_be_tried(tmp_path: Path) -> None:

@@ -171,7 +171,9 @@ class Workshop:
     def attempt_folders(self, job_id: str) -> list[Path]:
         """Of each attempt that counts, oldest first."""
         folder = self.data_dir / "store" / storage.attempts_prefix(job_id)
-        return sorted(folder.glob("*/"), key=lambda each: (each / "attempt.json").stat().st_mtime_ns)
+        # Without its note, as in the moment before it is whole, it does not count.
+        notes = sorted(folder.glob("*/attempt.json"), key=lambda note: note.stat().st_mtime_ns)
+        return [note.parent for note in notes]
 
 
 @contextlib.contextmanager

@@ -150,6 +150,7 @@ def test_the_socket_of_a_deep_data_folder_has_a_path_that_can_be_bound(tmp_path:
     deep = Settings(data_dir=tmp_path / ("d" * 120))
     assert len(bytes(deep.broker_socket)) < 104
     assert deep.broker_socket != Settings(data_dir=tmp_path / ("e" * 120)).broker_socket
+    assert deep.broker_socket.parent.parent == Path("/tmp"), "whatever folder TMPDIR names"
 
 
 def test_a_storage_url_of_a_folder_with_blanks_leads_back_to_it(tmp_path: Path) -> None:
