@@ -20,6 +20,7 @@ from tests.pictures import phantom, tiff
 from tests.running_service import RunningService, running_service
 from tests.zenodo import Zenodo, zenodo
 
+_TRIAL = ("models", "test", "mitonet@starter", "--offline", "--data-dir")
 _WEIGHTS, _IMAGES, _VOLUMES = "6861565", "15319873", "15311513"
 _IMAGE, _VOLUME = "nanotomy_islet_rat375_crop1.tif", "hela_cell_em.tif"  # as they are called there
 
@@ -116,15 +117,7 @@ def test_the_service_is_asked_for_its_models(lab: RunningService) -> None:
 
 
 def test_the_test_brings_a_service_of_its_own(tmp_path: Path) -> None:
-    tried = run(
-        "models",
-        "test",
-        "mitonet@starter",
-        "--offline",
-        "--data-dir",
-        tmp_path / "data",
-        EMSERVE_DEVICE="cpu",
-    )
+    tried = run(*_TRIAL, tmp_path / "data", EMSERVE_DEVICE="cpu")
     assert tried.returncode == 0, tried.stderr
     (line,) = [line.split() for line in tried.stdout.splitlines() if line.startswith("phantom")]
     assert int(line[1]) > 20
@@ -133,16 +126,7 @@ def test_the_test_brings_a_service_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_service_of_the_test_ends_with_its_command_however_that_ends(tmp_path: Path) -> None:
-    words, environment = command(
-        "models",
-        "test",
-        "mitonet@starter",
-        "--offline",
-        "--data-dir",
-        tmp_path / "data",
-        EMSERVE_DEVICE="cpu",
-        TMPDIR=str(tmp_path),
-    )
+    words, environment = command(*_TRIAL, tmp_path / "data", EMSERVE_DEVICE="cpu", TMPDIR=str(tmp_path))
     family: list[psutil.Process] = []
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as process:
         try:

@@ -117,6 +117,13 @@ def test_who_waits_while_the_api_is_stopped_is_answered_and_waits_on(
         assert waiting.result(timeout=60).status == "succeeded"
 
 
+def _settled_jobs(service: RunningService, http: httpx.Client) -> tuple[Path, set[Path]]:
+    """The folder of jobs, and what it holds, once the API of the test before is gone."""
+    succeeded(http, submit(http, large_image(256)))
+    jobs = service.data_dir / "store" / "jobs"
+    return jobs, set(jobs.iterdir())
+
+
 @contextlib.contextmanager
 def _begun_upload(service: RunningService, announced_bytes: int, query: str = "") -> Iterator[socket.socket]:
     """A connection over which the head of an upload went."""
@@ -146,9 +153,7 @@ def _cut_off(service: RunningService) -> None:
 def test_an_upload_that_outlasts_the_service_is_told_to_come_again(
     service: RunningService, http: httpx.Client
 ) -> None:
-    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
-    jobs = service.data_dir / "store" / "jobs"
-    before = set(jobs.iterdir())
+    jobs, before = _settled_jobs(service, http)
     with _begun_upload(service, 999) as upload:
         upload.sendall(b"II*")
         time.sleep(0.5)  # for its head to be read
@@ -164,10 +169,8 @@ def test_an_upload_that_outlasts_the_service_is_told_to_come_again(
 def test_an_upload_that_is_accepted_while_the_service_stops_is_a_job_and_its_sender_hears_so(
     service: RunningService, http: httpx.Client
 ) -> None:
-    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
+    jobs, before = _settled_jobs(service, http)
     image = tiff(large_image(256))
-    jobs = service.data_dir / "store" / "jobs"
-    before = set(jobs.iterdir())
     broker = service.part("broker")
     with _begun_upload(service, len(image)) as upload:
         upload.sendall(image[:-1])
@@ -188,10 +191,8 @@ def test_an_upload_that_is_accepted_while_the_service_stops_is_a_job_and_its_sen
 def test_who_waits_for_a_new_job_while_the_service_stops_hears_of_the_job(
     service: RunningService, http: httpx.Client
 ) -> None:
-    succeeded(http, submit(http, large_image(256)))  # so that the API of the test before is gone
+    jobs, before = _settled_jobs(service, http)
     image = tiff(large_image(256))
-    jobs = service.data_dir / "store" / "jobs"
-    before = set(jobs.iterdir())
     broker, worker = service.part("broker"), service.part("worker-cpu-1")
     worker.suspend()  # so that the job does not end meanwhile
     try:
