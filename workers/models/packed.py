@@ -18,13 +18,14 @@ from workers.models.bands import RowBands
 from workers.models.layers import Float32Conv, Fusion, Head, SepConv
 from workers.models.panoptic import PanopticNetwork
 from workers.models.panoptic_bifpn import Joint, Pass
-from workers.models.point_rend import PointLinear
+from workers.models.point_rend import PointHead, PointLinear
 from workers.models.resnet import Bottleneck, ResNet
 
 Activation = Literal["none", "relu", "swish"]
 AnyConv = nn.Conv2d | nn.ConvTranspose2d | PointLinear
 
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: "relu", nn.SiLU: "swish"}
+_POINT_CHANNELS = 16  # what is computed at points has a multiple of these
 _WIDEST_BF16_DILATION = 2  # for wider ones oneDNN falls back to kernels that are ten times slower
 
 
@@ -158,6 +159,50 @@ class PackedPoints(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, self._activation, [], "")
         return y
+
+
+class PackedPointHead(nn.Module):
+    """A `PointHead` in bf16 whose layers hand the coarse logits on to each other.
+
+    To lay them beside the output of a layer, before the next, takes a third as long as the layer. A logit
+    passes ReLU as two numbers: what it is above zero, and below.
+    """
+
+    def __init__(self, head: PointHead) -> None:
+        super().__init__()
+        *hidden, predictor = (module for module in head.modules() if isinstance(module, PointLinear))
+        features, self._classes = hidden[0].out_channels, predictor.out_channels
+        self._spare = -(features + 2 * self._classes) % _POINT_CHANNELS
+        handed_on = torch.eye(features + 2 * self._classes + self._spare)[features:]
+        self._layers = [
+            (
+                _for_points(torch.cat((self._spread(layer), handed_on))),
+                None if layer.bias is None else F.pad(layer.bias, (0, len(handed_on))),
+            )
+            for layer in hidden
+        ]
+        self._predictor = _for_points(self._spread(predictor)), predictor.bias
+
+    def forward(self, features: Tensor, coarse: Tensor) -> Tensor:
+        """As `PointHead` does."""
+        nothing = coarse.new_zeros(()).expand(*coarse.shape[:2], self._spare)
+        x = torch.cat((features, coarse.relu(), (-coarse).relu(), nothing), dim=2)
+        for weight, bias in self._layers:
+            x = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self._predictor, "none", [], "")
+        return y
+
+    def _spread(self, layer: PointLinear) -> Tensor:
+        """The weights of `layer` for logits in two parts."""
+        weight = layer.weight.detach()[:, :, 0].float()
+        of_features, of_logits = weight[:, : -self._classes], weight[:, -self._classes :]
+        return F.pad(torch.cat((of_features, of_logits, -of_logits), dim=1), (0, self._spare))
+
+
+def _for_points(weight: Tensor) -> Tensor:
+    """`weight` (out, in) in bf16, as oneDNN's kernels read it."""
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16())
+    return packed
 
 
 class ShiftedSum(nn.Module):
@@ -299,6 +344,8 @@ def _pack_children(parent: nn.Module, fused: dict[AnyConv, Activation]) -> None:
             parent.register_module(name, _packed(child, fused.pop(child, "none")))
         elif isinstance(child, Bottleneck):
             parent.register_module(name, PackedBottleneck(child))
+        elif isinstance(child, PointHead) and _is_bf16(child.predictor):
+            parent.register_module(name, PackedPointHead(child))
         elif isinstance(child, Fusion):
             parent.register_module(name, PackedFusion(child))
         elif isinstance(child, Pass):
@@ -351,4 +398,9 @@ def _packed(conv: AnyConv, activation: Activation) -> nn.Module:
 
 
 def _too_wide(conv: nn.Conv2d) -> bool:
-    return conv.weight.dtype == torch.bfloat16 and conv.dilation[0] > _WIDEST_BF16_DILATION
+    return _is_bf16(conv) and conv.dilation[0] > _WIDEST_BF16_DILATION
+
+
+def _is_bf16(layer: nn.Module) -> bool:
+    """Whether `layer` has its weights, which what is packed has not, in bf16."""
+    return isinstance(layer, AnyConv) and layer.weight.dtype == torch.bfloat16

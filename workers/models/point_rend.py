@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that every torch user knows
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 REFINED_POINTS = 8192
@@ -104,15 +106,22 @@ def most_uncertain(logits: Tensor, count: int) -> Tensor:
 
 def _smallest(values: Tensor, count: int) -> Tensor:
     """Where the `count` smallest of `values` (P) are, in no order."""
-    candidates = torch.arange(0)
+    if values.is_cpu:  # a GPU selects fast, and would have to be waited for
+        numbers = values.numpy()
+        candidates = _at_most_a_bound(numbers, count)
+        if len(candidates) >= count:
+            chosen = np.argpartition(numbers[candidates], count - 1)[:count]
+            return torch.from_numpy(candidates[chosen])
+    return values.topk(count, largest=False, sorted=False).indices
+
+
+def _at_most_a_bound(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Where the smallest are, a little more than `count` as a sample says: most need no selection."""
     sample = values[::_THINNING]
     rank = int(_SPARE * count / _THINNING)
-    if 0 < rank < len(sample) and values.is_cpu:  # a GPU selects fast, and would have to be waited for
-        # Most are larger than a bound that the sample gives, and need no selection.
-        candidates = (values <= sample.kthvalue(rank).values).nonzero()[:, 0]
-    if len(candidates) < count:
-        return values.topk(count, largest=False, sorted=False).indices
-    return candidates[values[candidates].topk(count, largest=False, sorted=False).indices]
+    if not 0 < rank < len(sample):
+        return np.empty(0, np.int64)
+    return np.flatnonzero(values <= np.partition(sample, rank - 1)[rank - 1])
 
 
 @dataclass(frozen=True)

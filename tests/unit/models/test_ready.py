@@ -1,6 +1,7 @@
 """A network made ready, packed where the processor takes that, gives what the plain one gives."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from torch import nn
 from benchmarks.starter import starter_card
 from emserve.cards import Catalogue
 from workers.models.fold import fold
-from workers.models.packed import PackedConv, PackedPool, ShiftedSum, can_pack
+from workers.models.packed import PackedConv, PackedPointHead, PackedPool, ShiftedSum, can_pack
 from workers.models.panoptic import PanopticNetwork
 from workers.models.panoptic_bifpn import Pass
-from workers.models.ready import make_ready
+from workers.models.point_rend import PointHead, PointLinear
+from workers.models.ready import DTYPES, Precision, make_ready
 from workers.models.registry import build
 from workers.models.shelf import Shelf
 
@@ -96,6 +98,25 @@ def test_a_packed_pool_finds_the_same_maxima(dtype: torch.dtype, shape: tuple[in
     assert torch.equal(x, before)
 
 
+@needs_packing
+@pytest.mark.parametrize("classes", [1, 3])
+@pytest.mark.parametrize("features", [32, 40])
+@torch.inference_mode()
+def test_a_packed_point_head_gives_what_the_plain_one_gives(features: int, classes: int) -> None:
+    torch.manual_seed(1)
+    plain = PointHead(features, classes)
+    for layer in (module for module in plain.modules() if isinstance(module, PointLinear)):
+        layer.weight[:, features:] *= 3  # so that the logits count
+    at_points, logits = images(2, 700, features), 2 * images(2, 700, classes)
+    expected = plain(at_points, logits)
+    packed = PackedPointHead(deepcopy(plain).bfloat16())
+    found = packed(at_points.bfloat16(), logits.bfloat16())
+    assert found.shape == expected.shape
+    assert (found.float() - expected).std() <= 0.02 * expected.std()
+    without = plain(at_points, torch.zeros_like(logits))
+    assert (without - expected).std() > 0.2 * expected.std()  # a head that forgot them would be seen
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @torch.inference_mode()
 def test_a_network_packed_for_one_size_takes_others(precision: Any) -> None:
@@ -109,13 +130,14 @@ def test_a_network_packed_for_one_size_takes_others(precision: Any) -> None:
 
 
 @needs_packing
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @torch.inference_mode()
-def test_making_ready_what_is_ready_changes_nothing() -> None:
-    ready = make_ready(small("panoptic_bifpn_pr"), precision="bf16")
-    image = images(1, 1, 128, 128).bfloat16()
+def test_making_ready_what_is_ready_changes_nothing(precision: Precision) -> None:
+    ready = make_ready(small("panoptic_bifpn_pr"), precision=precision)
+    image = images(1, 1, 128, 128).to(DTYPES[precision])
     before = ready(image)
     modules = list(ready.modules())
-    again = make_ready(ready, precision="bf16")
+    again = make_ready(ready, precision=precision)
     assert list(again.modules()) == modules
     assert torch.equal(again(image).offsets, before.offsets)
 
