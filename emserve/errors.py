@@ -282,8 +282,8 @@ class ServiceStopping(EmserveError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The service was told to stop before this request was answered; an upload that was cut off has "
-            "made no job. Send it again as soon as the service is back."
+            "The service was told to stop before this request was answered. Send it again as soon as the "
+            "service is back; an upload that was cut off has made no job."
         )
 
 

@@ -42,10 +42,10 @@ class Intake:
         finally:
             self._uploads -= 1
 
-    @property
     def free_bytes(self) -> int:
-        """Free room on the data folder's disk."""
-        return shutil.disk_usage(self._settings.data_dir).free
+        """Free room on the data folder's disk. Raises StorageUnavailable; blocks, as `check_room` does."""
+        with storage_errors():
+            return shutil.disk_usage(self._settings.data_dir).free
 
     def check_room(self, wanted_bytes: int = 0) -> None:
         """Raises StorageFull when less than the least free room would be left, and StorageUnavailable.
@@ -53,7 +53,7 @@ class Intake:
         with storage_errors():
             if self._store is not None:
                 self._check(shutil.disk_usage(self._store).free - wanted_bytes)
-            self._check(self.free_bytes)
+            self._check(self.free_bytes())
 
     def check_volume(self, room: Room) -> None:
         """Raises StorageFull when a volume would leave less than the least free room, and StorageUnavailable.

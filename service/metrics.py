@@ -1,13 +1,14 @@
 """What Prometheus sees: requests, the state of things at each scrape, and what all processes counted."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from emserve.errors import BrokerUnavailable
+from emserve.errors import BrokerUnavailable, StorageUnavailable
 from emserve.fleet import WorkerEntry
 from emserve.ids import seconds_since
 from emserve.tally import Event
@@ -61,8 +62,7 @@ class StateCollector(Collector):
         return iter(())  # nothing is asked while registering
 
     def collect(self) -> Iterator[Metric]:
-        text = "Free room on the disk of the data folder."
-        yield _gauge("disk_free_bytes", text, self._resources.intake.free_bytes)
+        yield from self._room()
         try:
             seen = [*self._state(), *self._events()]
         except BrokerUnavailable:
@@ -70,6 +70,12 @@ class StateCollector(Collector):
             return
         yield _gauge("broker_up", "Whether the broker answers.", 1)
         yield from seen
+
+    def _room(self) -> Iterator[Metric]:
+        """Nothing while the disk does not say."""
+        with suppress(StorageUnavailable):
+            free = self._resources.free_probe.begin()()
+            yield _gauge("disk_free_bytes", "Free room on the disk of the data folder.", free)
 
     def _state(self) -> Iterator[Metric]:
         book = self._resources.book

@@ -67,10 +67,12 @@ class Resources:
     """Where admissions wait for a free image process, so that nothing else waits behind them; what a refused
     upload left is removed there too."""
     renderings: Renderings
-    storage_probe: StorageProbe
+    storage_probe: StorageProbe[None]
     """Whether the storage takes and gives."""
-    room_probe: StorageProbe
+    room_probe: StorageProbe[None]
     """Whether the disks have room."""
+    free_probe: StorageProbe[int]
+    """How many bytes are free on the data folder's disk."""
 
     async def run_admission(self, call: Callable[[], Result]) -> Result:
         """Runs a blocking `call` about an upload; its log lines know this request.
@@ -119,7 +121,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     # Of several processes one is left for headers, so that big renderings keep no upload waiting.
     renderings = Renderings(at_once=max(1, settings.renderers - 1), limit=settings.max_renderings)
     intake = Intake(settings, store, book.tickets)
-    probes = StorageProbe(lambda: storage.probe(store)), StorageProbe(intake.check_room)
+    probes = (
+        StorageProbe(lambda: storage.probe(store)),
+        StorageProbe(intake.check_room),
+        StorageProbe(intake.free_bytes),
+    )
     # Their own numbers of threads are soon up where a storage takes long to answer.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_READING_THREADS, "reading"))
     anyio.to_thread.current_default_thread_limiter().total_tokens = _ROUTE_THREADS

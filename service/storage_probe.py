@@ -1,27 +1,38 @@
 """Questions to the storage for health, asked with a limit of time."""
 
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Generic, TypeVar
 
 from emserve.errors import EmserveError, StorageUnavailable
 
 _ANSWER_SECONDS = 5.0  # a storage that needs longer than this for a few bytes is of no use
 
+Answer = TypeVar("Answer")
 
-class StorageProbe:
+
+class StorageProbe(Generic[Answer]):
     """Asks once at a time, however often health is asked; any thread may call."""
 
-    def __init__(self, question: Callable[[], None]) -> None:
+    def __init__(self, question: Callable[[], Answer]) -> None:
         """`question` raises EmserveError where the answer is no good."""
         self._question = question
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="probe")
         self._last_fault = ""
 
-    def check(self) -> None:
-        """Raises what the question does, and StorageUnavailable for a storage that is silent."""
-        asked = self._thread.submit(self._ask)
+    def begin(self) -> Callable[[], Answer]:
+        """Asks; what it returns waits for the answer, so that several probes wait at the same time.
+
+        That raises what the question does, and StorageUnavailable for a storage that is silent.
+        """
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        return partial(self._answer, self._thread.submit(self._ask), deadline)
+
+    def _answer(self, asked: Future[Answer], deadline: float) -> Answer:
         try:
-            asked.result(_ANSWER_SECONDS)
+            return asked.result(deadline - time.monotonic())
         except TimeoutError as error:
             asked.cancel()  # one that waits behind another asks nothing more
             raise StorageUnavailable(
@@ -33,10 +44,11 @@ class StorageProbe:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self) -> None:
+    def _ask(self) -> Answer:
         try:
-            self._question()
+            answer = self._question()
         except EmserveError as error:
             self._last_fault = error.cause
             raise
         self._last_fault = ""
+        return answer

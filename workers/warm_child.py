@@ -13,6 +13,7 @@ from emserve.resident import Resident
 from workers.messages import Assignment, Ended, FromChild, Ready, receive, send
 
 START_SECONDS = 180.0
+_END_SECONDS = 5.0  # to close what it holds; less than a lease lasts
 
 
 class ChildFailed(EmserveError):
@@ -84,12 +85,20 @@ class WarmChild:
         try:
             message = receive(self._connection)
         except (EOFError, OSError):
-            if self._process is not None:
-                self._process.wait()
+            self._await_end()
             return None
         if isinstance(message, Ended):
             self.residents = message.residents
         return None if isinstance(message, Assignment) else message
+
+    def _await_end(self) -> None:
+        """Of a child that has nothing more to say; one that stays is killed, or its job would wait for it."""
+        if self._process is not None:
+            try:
+                self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     @property
     def is_alive(self) -> bool:

@@ -60,8 +60,8 @@ def readyz(resources: ResourcesDep, require: Require = None) -> Readiness:
     """Whether jobs can be taken: Redis, storage, room on the disk; with `require=worker` also a worker."""
     checks: dict[str, Callable[[], None]] = {
         "redis": lambda: _write_to_broker(resources.redis),
-        "storage": resources.storage_probe.check,
-        "disk": resources.room_probe.check,
+        "storage": resources.storage_probe.begin(),
+        "disk": resources.room_probe.begin(),
     }
     missing = {name: fault for name, check in checks.items() if (fault := _fault_of(check))}
     workers = [] if "redis" in missing else resources.fleet.workers()

@@ -53,6 +53,13 @@ def _begin(trouble: Path, number: int) -> None:
     trouble.with_suffix(".new").rename(trouble)
 
 
+def _metrics(client: httpx.Client) -> str:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert "emserve_workers 1.0" in answer.text  # the rest of the page
+    return answer.text
+
+
 def test_the_api_lives_while_the_disk_is_silent_however_many_ask(api: OtherApi, trouble: Path) -> None:
     _begin(trouble, _SILENCE)
     with ThreadPoolExecutor(_SENDERS) as threads, api.client() as client, api.client() as sender:
@@ -65,10 +72,12 @@ def test_the_api_lives_while_the_disk_is_silent_however_many_ask(api: OtherApi, 
             problem = refused(client.get("/readyz"), 503, "not-ready", "has not answered for 5 seconds")
             assert [each["pointer"] for each in problem["errors"]] == ["/disk"]
             assert not any(each.done() for each in answers)
+            assert "emserve_disk_free_bytes" not in _metrics(client)
         finally:
             trouble.unlink()
         assert {each.result().status_code for each in answers} <= {415, 503}
         assert client.get("/readyz").status_code == 200
+        assert "emserve_disk_free_bytes" in _metrics(client)
 
 
 def test_the_api_lives_while_the_disk_falls_silent_in_an_upload(api: OtherApi, trouble: Path) -> None:
@@ -99,6 +108,7 @@ def test_a_disk_that_refuses_to_say_its_room_is_an_unavailable_storage(api: Othe
         refused(post(client, tiff(phantom().image)), 503, "storage-unavailable", "Try again")
         problem = refused(client.get("/readyz"), 503, "not-ready", "cannot be reached")
         assert [each["pointer"] for each in problem["errors"]] == ["/disk"]
+        assert "emserve_disk_free_bytes" not in _metrics(client)
         trouble.unlink()
         assert client.get("/readyz").status_code == 200
         accepted(post(client, tiff(phantom().image)))

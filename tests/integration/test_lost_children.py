@@ -91,6 +91,37 @@ def test_a_job_whose_device_computes_nothing_more_is_tried_by_a_new_child(vacant
         vacant.ended(job_id)
 
 
+# It hangs up on its supervisor when there is a file; one thread keeps all others from going on and it from
+# ending.
+_SPEECHLESS = """
+import os, pathlib, socket, sys, threading, time
+trouble = pathlib.Path({trouble!r})
+def hang():
+    while not trouble.exists():
+        time.sleep(0.02)
+    trouble.unlink()
+    sys.setswitchinterval(3600)
+    socket.socket(fileno=os.dup(int(sys.orig_argv[-2]))).shutdown(socket.SHUT_RDWR)
+    while True:
+        pass
+if "workers.child" in sys.orig_argv:
+    threading.Thread(target=hang).start()
+"""
+
+
+def test_a_child_that_hangs_up_and_does_not_end_is_killed(vacant: Workshop, tmp_path: Path) -> None:
+    trouble = tmp_path / "trouble"
+    (tmp_path / "sitecustomize.py").write_text(_SPEECHLESS.format(trouble=str(trouble)))
+    with vacant.worker(PYTHONPATH=str(tmp_path)) as worker:
+        child = worker.child
+        job_id = vacant.submit(_LONG)
+        vacant.runs(job_id)
+        trouble.touch()
+        assert vacant.succeeded(job_id).attempt == 2
+        assert is_gone(child)
+        assert "killed by SIGKILL" in worker.log
+
+
 def test_an_error_that_leaves_the_device_well_ends_the_job_and_spares_the_child(
     workshop: Workshop, worker: Worker
 ) -> None:
