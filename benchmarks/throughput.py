@@ -1,10 +1,11 @@
 """What a device does in a second, and how much of an image's time it works: by wall clock, all threads."""
 
+import contextlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -87,7 +88,7 @@ def measure_throughput(
     for batch in batches:
         tiles = np.random.default_rng(1).standard_normal((batch, side, side), np.float32)
         try:
-            rates[batch] = batch * _rate(partial(engine.predict, tiles), at_least_s)
+            rates[batch] = batch * _rate(partial(_predict, engine, tiles), at_least_s)
         except OutOfMemory:
             break
     if not rates:
@@ -103,7 +104,7 @@ def measure_occupation(
 ) -> Occupation:
     """Segments a repeated phantom of `side` pixels; its files lie in `folder` meanwhile."""
     engine = _WatchedEngine(load_card(card, weights), device, precision)
-    engine.predict(np.zeros((engine.batch, AUTO_TILE, AUTO_TILE), np.float32))  # warms up
+    _predict(engine, np.zeros((engine.batch, AUTO_TILE, AUTO_TILE), np.float32))  # warms up
     engine.spent_s = 0.0
     tiles = 0
 
@@ -121,6 +122,10 @@ def measure_occupation(
             segment(request, engine, workspace, on_progress)
             wall_s = time.perf_counter() - begun
     return Occupation(card.id, precision, side, tiles, wall_s, engine.spent_s, driver.busy_share)
+
+
+def _predict(engine: Engine, tiles: npt.NDArray[np.float32]) -> None:
+    engine.predict(tiles).render(0, tiles.shape[1])
 
 
 def _rate(work: Callable[[], object], at_least_s: float) -> float:
@@ -157,9 +162,20 @@ class _WatchedEngine(Engine):
         fine_boundaries: bool = False,
         places: list[Place] | None = None,
     ) -> Heads2D:
+        with self._watched():
+            heads = super().predict(images, downsampling, fine_boundaries, places)
+
+        def render(y0: int, y1: int) -> npt.NDArray[np.float32]:
+            with self._watched():
+                return heads.render(y0, y1)
+
+        return replace(heads, render=render)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
         begun = time.perf_counter()
         try:
-            return super().predict(images, downsampling, fine_boundaries, places)
+            yield
         finally:
             self.spent_s += time.perf_counter() - begun
 

@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+_ROWS_AT_ONCE = 64  # are weighted: what is multiplied stays small beside the maps themselves
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -17,8 +19,10 @@ class Blend:
         """Adds `values` (C, h, w) at `place` (y, x), times weights (h,) and (w,); cut off at the right."""
         y, x = place[0] - self._top, place[1]
         width = min(values.shape[2], self._sum.shape[2] - x)
-        weight = weights[0][:, None] * weights[1][None, :width]
-        self._sum[:, y : y + values.shape[1], x : x + width] += values[:, :, :width] * weight
+        sums = self._sum[:, y : y + values.shape[1], x : x + width]
+        for y0 in range(0, values.shape[1], _ROWS_AT_ONCE):
+            rows = slice(y0, y0 + _ROWS_AT_ONCE)
+            sums[:, rows] += values[:, rows, :width] * (weights[0][rows, None] * weights[1][:width])
 
     def rows(self, y0: int, y1: int) -> Floats:
         """(C, y1 - y0, W) rows of the band; a view, so that the band is not in memory twice."""

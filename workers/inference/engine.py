@@ -1,8 +1,9 @@
 """The engine: a network on a device that turns an image into maps."""
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from emserve.errors import EmserveError, OutOfMemory
-from workers.models.panoptic import PanopticNetwork
+from workers.models.panoptic import Heads, PanopticNetwork
 from workers.models.place import Place, enlarge
 from workers.models.point_rend import share_of_points
 from workers.models.ready import DTYPES, Precision, make_ready
@@ -19,6 +20,7 @@ FloatArray = npt.NDArray[np.float32]
 
 COARSE_STEP = 4
 _GPU_BATCH = 8
+_MARGIN = 2  # coarse rows beyond a band, further than upsampling looks
 
 
 class DeviceUnusable(EmserveError):
@@ -41,13 +43,12 @@ def probe(device: str) -> None:
 
 @dataclass(frozen=True)
 class Heads2D:
-    """What the network says of N images of (H, W) pixels; all float32.
+    """What the network says of N images of (H, W) pixels; all float32."""
 
-    The semantic map is at full resolution: `downsampling` times larger than the image.
-    """
-
-    semantic: FloatArray
-    """(N, C, H * downsampling, W * downsampling) probabilities: sigmoid of one class, softmax of several."""
+    render: Callable[[int, int], FloatArray]
+    """Probabilities in the images' rows from the first to before the second, multiples of 4, at full
+    resolution: (N, C, rows * downsampling, W * downsampling), sigmoid of one class, softmax of several.
+    Raises OutOfMemory."""
     centres: FloatArray
     """(N, 1, h, w) heat map of object centres, as the network gives it: about 0 to 1, not clipped."""
     offsets: FloatArray
@@ -85,20 +86,32 @@ class Engine:
         self._check(images, downsampling)
         batch, height, width = images.shape
         places = places or [Place.whole(height, width)] * batch
-        x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]  # (N, 1, H, W)
+        scale = COARSE_STEP if fine_boundaries else 1
         with _memory_told():
+            x = torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]  # (N, 1, H, W)
             x = x.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last)
             heads = self._network(x, places)
-            steps = 2 + downsampling.bit_length() - 1
-            points = share_of_points(height * width, places[0].height * places[0].width)
-            logits = self._network.render(heads, steps, points)
-        scale = COARSE_STEP if fine_boundaries else 1
-        return Heads2D(
-            semantic=_array(_probabilities(logits)),
-            centres=_array(_enlarge(heads.ctr_hmp.float(), scale, places)),
-            offsets=_array(_enlarge(heads.offsets.float(), scale, places)),
-            step=COARSE_STEP // scale,
-        )
+            return Heads2D(
+                render=partial(self._render, heads, downsampling, places[0]),
+                centres=_array(_enlarge(heads.ctr_hmp.float(), scale, places)),
+                offsets=_array(_enlarge(heads.offsets.float(), scale, places)),
+                step=COARSE_STEP // scale,
+            )
+
+    @torch.inference_mode()
+    def _render(self, heads: Heads, downsampling: int, place: Place, y0: int, y1: int) -> FloatArray:
+        """As `Heads2D.render`: so a large image's map is never whole in memory."""
+        rows = slice(max(0, y0 // COARSE_STEP - _MARGIN), y1 // COARSE_STEP + _MARGIN)
+        coarse, features = heads.coarse_logits[:, :, rows], heads.features[:, :, rows]
+        seen = coarse.shape[2] * coarse.shape[3] * COARSE_STEP**2
+        points = share_of_points(seen, place.height * place.width)
+        full = COARSE_STEP * downsampling
+        above = y0 * downsampling - rows.start * full
+        with _memory_told():
+            logits = self._network.render(
+                replace(heads, coarse_logits=coarse, features=features), full.bit_length() - 1, points
+            )
+            return _array(_probabilities(logits[:, :, above : above + (y1 - y0) * downsampling]))
 
     @property
     def size_multiple(self) -> int:

@@ -18,6 +18,8 @@ from workers.models.place import Place
 
 SMALLEST_TILE = 256
 _ROWS_AT_ONCE = 64  # are written: what is copied for it stays small beside the maps themselves
+_RENDERED_PIXELS = 2048 * 2048
+"""At once, of an image: the class map at full resolution is many times larger than what the network sees."""
 
 OnTile = Callable[[int, int], None]
 """Called with the number of tiles that are done, and of all."""
@@ -85,12 +87,24 @@ def infer(
             places = [Place(y, x, rows.length, columns.length) for _, x in batch]
             heads = engine.predict(np.stack(greys), look.downsampling, look.fine_boundaries, places)
             for member, (n, x) in enumerate(batch):
-                writers[n].add(index, x, heads, member)
+                writers[n].add_instances(index, x, heads, member)
+            for y0, y1 in _rendered_at_once(rows.size, columns.size, look.downsampling):
+                semantic = heads.render(y0, y1)
+                for member, (n, x) in enumerate(batch):
+                    writers[n].add_semantic(index, (y0, x), semantic[member])
             done += len(batch)
             on_tile(done, total)
         for writer in writers:
             writer.flush(rows.starts[index + 1] if index + 1 < len(rows.starts) else rows.length)
     return [writer.maps for writer in writers]
+
+
+def _rendered_at_once(height: int, width: int, downsampling: int) -> Iterator[tuple[int, int]]:
+    """Bands of rows of a tile of the network's input, each from its first row to before its last."""
+    rows = _RENDERED_PIXELS // (width * downsampling**2) // COARSE_STEP * COARSE_STEP
+    rows = min(max(rows, COARSE_STEP), height)
+    for y0 in range(0, height, rows):
+        yield y0, min(y0 + rows, height)
 
 
 def _tile(grey: GreyImage, look: Look, axes: tuple[Axis, Axis]) -> Floats:
@@ -127,49 +141,75 @@ class _Writer:
         )
         self._semantic: Blend | None = None  # until the number of classes is known
         self._instance = Blend(3, axes[0].size // step if look.instances else 0, grid[1])
-        self._written = 0  # rows of the network's input
+        self._is_one_tile = len(axes[0].starts) == len(axes[1].starts) == 1
+        self._classified = self._placed = 0  # rows of the network's input whose maps are written
 
-    def add(self, row: int, x: int, heads: Heads2D, member: int) -> None:
-        """The maps of a tile, a member of a batch: of tile row number `row`, at this x."""
-        factor, step = self._look.downsampling, self.maps.step
+    def add_instances(self, row: int, x: int, heads: Heads2D, member: int) -> None:
+        """Centres and offsets of a tile, a member of a batch: of tile row number `row`, at this x."""
+        if not self._look.instances:
+            return
+        step = self.maps.step
+        by_row, by_column = self._weights_of(row, x)
+        pair = np.concatenate([heads.centres[member], heads.offsets[member]])  # (3, h, w)
+        place = self._axes[0].starts[row] // step, x // step
+        self._instance.add(place, pair, (by_row[::step], by_column[::step]))
+
+    def add_semantic(self, row: int, place: tuple[int, int], semantic: Floats) -> None:
+        """Probabilities (C, ..) at full resolution, from row `place[0]` of a tile on, at this x."""
+        factor = self._look.downsampling
+        (y0, x), rows = place, semantic.shape[1] // factor
         if self._semantic is None:
-            self._semantic = self._begin(heads.semantic.shape[1])
-        y, by_row = self._axes[0].starts[row], self._weights[0][row]
-        by_column = self._weights[1][self._axes[1].starts.index(x)]
-        fine = by_row.repeat(factor), by_column.repeat(factor)
-        self._semantic.add((y * factor, x * factor), heads.semantic[member], fine)
-        if self._look.instances:
-            pair = np.concatenate([heads.centres[member], heads.offsets[member]])  # (3, h, w)
-            self._instance.add((y // step, x // step), pair, (by_row[::step], by_column[::step]))
+            self._semantic = self._begin(semantic.shape[0], rows)
+        by_row, by_column = self._weights_of(row, x)
+        weights = by_row[y0 : y0 + rows].repeat(factor), by_column.repeat(factor)
+        y = self._axes[0].starts[row] + y0
+        self._semantic.add((y * factor, x * factor), semantic, weights)
+        if self._is_one_tile:
+            self._flush_semantic(y + rows)
 
-    def _begin(self, channels: int) -> Blend:
+    def _weights_of(self, row: int, x: int) -> tuple[Floats, Floats]:
+        return self._weights[0][row], self._weights[1][self._axes[1].starts.index(x)]
+
+    def _begin(self, channels: int, rows: int) -> Blend:
+        """`rows` of the network's input come at once."""
         height, width = self._shape
         if self._look.probabilities and channels > 1:
             sheet = self._workspace.sheet(
                 f"probabilities-{self._name}", (height, channels, width), np.float32
             )
             self.maps = replace(self.maps, probabilities=sheet)
-        return Blend(channels, self._axes[0].size * self._look.downsampling, width)
+        held = rows if self._is_one_tile else self._axes[0].size
+        return Blend(channels, held * self._look.downsampling, width)
 
     def flush(self, until: int) -> None:
         """Writes the rows of the network's input before `until`, which no later tile reaches."""
-        factor, step = self._look.downsampling, self.maps.step
-        if self._semantic is not None:
-            last = min(until * factor, self._shape[0])
-            for y0 in range(self._written * factor, last, _ROWS_AT_ONCE):
-                semantic = self._semantic.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
-                self.maps.classes.write(y0, harden(semantic, self._look.confidence_thr))
-                if self.maps.probabilities is not None:
-                    self.maps.probabilities.write(y0, semantic.transpose(1, 0, 2))
-            self._semantic.drop(until * factor)
+        if not self._is_one_tile:
+            self._flush_semantic(until)
         if self._look.instances:
-            first, last = self._written // step, until // step
-            for y0 in range(first, last, _ROWS_AT_ONCE):
-                values = self._instance.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
-                self.maps.heat.write(y0, values[0])
-                self.maps.offsets.write(y0, values[1:].transpose(1, 0, 2))
-            self._instance.drop(last)
-        self._written = until
+            self._flush_instances(until)
+
+    def _flush_semantic(self, until: int) -> None:
+        if self._semantic is None:
+            return
+        factor = self._look.downsampling
+        last = min(until * factor, self._shape[0])
+        for y0 in range(self._classified * factor, last, _ROWS_AT_ONCE):
+            semantic = self._semantic.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
+            self.maps.classes.write(y0, harden(semantic, self._look.confidence_thr))
+            if self.maps.probabilities is not None:
+                self.maps.probabilities.write(y0, semantic.transpose(1, 0, 2))
+        self._semantic.drop(until * factor)
+        self._classified = until
+
+    def _flush_instances(self, until: int) -> None:
+        step = self.maps.step
+        first, last = self._placed // step, until // step
+        for y0 in range(first, last, _ROWS_AT_ONCE):
+            values = self._instance.rows(y0, min(y0 + _ROWS_AT_ONCE, last))
+            self.maps.heat.write(y0, values[0])
+            self.maps.offsets.write(y0, values[1:].transpose(1, 0, 2))
+        self._instance.drop(last)
+        self._placed = until
 
 
 def infer_within_memory(
@@ -183,17 +223,19 @@ def infer_within_memory(
         try:
             return infer(images, look, engine, workspace, on_tile), look
         except OutOfMemory:
-            smaller = _smaller(look, images[0])
+            smaller = _smaller(look, images)
             if smaller is None:
                 raise
             look = smaller
             engine.release()
 
 
-def _smaller(look: Look, image: Rows) -> Look | None:
-    if look.batch > 1:
-        return replace(look, batch=look.batch // 2)
-    size = max(look.cut.axis(-(-side // look.downsampling)).size for side in image.shape)
+def _smaller(look: Look, images: Sequence[Rows]) -> Look | None:
+    rows, columns = (look.cut.axis(-(-side // look.downsampling)) for side in images[0].shape)
+    batch = min(look.batch, len(images) * len(columns.starts))  # as many as there are in a row of tiles
+    if batch > 1:
+        return replace(look, batch=batch // 2)
+    size = max(rows.size, columns.size)
     tile = min(look.cut.tile or size, size) // 2
     if tile < SMALLEST_TILE:
         return None

@@ -192,8 +192,12 @@ def _warnings(request: Request2D, values: GreyValues, smaller: Look | None) -> t
 
 def low_device_memory(look: Look, what: str) -> JobWarning:
     """Says how an image or a volume was inferred because the device has little memory."""
-    detail = (
-        f"The device ran out of memory, so the {what} was inferred in tiles of {look.cut.side} pixels, "
-        f"{look.batch} at once. Objects may differ slightly from those of larger tiles."
-    )
-    return JobWarning(code="low-device-memory", detail=detail)
+    told = f"The device ran out of memory, so the {what} was inferred "
+    if look.cut.side:
+        told += (
+            f"in tiles of {look.cut.side} pixels, {look.batch} at once. Objects may differ slightly from "
+            "those of larger tiles."
+        )
+    else:
+        told += f"{look.batch} {'slice' if look.batch == 1 else 'slices'} at once, which changes no object."
+    return JobWarning(code="low-device-memory", detail=told)

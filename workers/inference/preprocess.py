@@ -176,6 +176,11 @@ class Shrunk:
         y1 = min(y1, self.shape[0])
         if self._factor == 1:
             return self._image.read(y0, y1)
+        at_once = max(1, _BAND_PIXELS // (self._image.shape[1] * self._factor))
+        parts = [self._shrunk(y, min(y + at_once, y1)) for y in range(y0, y1, at_once)]
+        return np.concatenate(parts)
+
+    def _shrunk(self, y0: int, y1: int) -> GreyImage:
         rows = self._rows.part(y0, y1)
         top = int(rows.first[0])
         band = self._image.read(top, int(rows.second[-1]) + 1)

@@ -38,7 +38,10 @@ def enlarge(maps: Tensor, size: tuple[int, int], stride: int, places: list[Place
     by_row, by_column = (torch.from_numpy(np.stack(each)).to(maps) for each in (rows, columns))
     # As products, whose result lies in memory as the convolutions want it: a pixel's channels together.
     lines = by_row @ maps.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
-    pixels = by_column[:, None] @ lines.view(batch, size[0], width, channels)
+    lines = lines.view(batch, size[0], width, channels)
+    # One by one: torch would copy an image's matrix for each of its lines.
+    each = [matrix @ of_one for matrix, of_one in zip(by_column, lines, strict=True)]
+    pixels = torch.stack(each) if batch > 1 else each[0][None]
     return pixels.permute(0, 3, 1, 2)
 
 

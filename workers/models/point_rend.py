@@ -107,7 +107,7 @@ def most_uncertain(logits: Tensor, count: int) -> Tensor:
 def _smallest(values: Tensor, count: int) -> Tensor:
     """Where the `count` smallest of `values` (P) are, in no order."""
     if values.is_cpu:  # a GPU selects fast, and would have to be waited for
-        numbers = values.numpy()
+        numbers = values.float().numpy()
         candidates = _at_most_a_bound(numbers, count)
         if len(candidates) >= count:
             chosen = np.argpartition(numbers[candidates], count - 1)[:count]

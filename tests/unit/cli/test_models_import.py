@@ -60,7 +60,7 @@ def test_a_model_of_several_classes_is_installed_and_gives_what_it_gave(
     image = np.random.default_rng(1).standard_normal((1, 128, 128)).astype(np.float32)
     ours = Engine(load_card(card, weights)).predict(image)
     theirs = Engine(fold(small_network("panoptic_deeplab_pr", 3))).predict(image)
-    assert ours.semantic.shape == (1, 3, 128, 128)
+    assert ours.render(0, 128).shape == (1, 3, 128, 128)
     np.testing.assert_allclose(ours.offsets, theirs.offsets, atol=1e-3 * theirs.offsets.std())
 
     refused(bring(models, archive, config), "There is a model ours@1 already", "emserve models remove ours@1")

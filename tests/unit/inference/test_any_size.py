@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emserve.cards import Catalogue, ModelCard
+from emserve.cards import ModelCard
 from emserve.params import Parameters
 from tests.partition import foreground_agreement
 from tests.pictures import phantom
@@ -18,18 +18,8 @@ from workers.inference.pipeline import Request2D, Segmentation, segment
 from workers.inference.preprocess import ImageValues
 from workers.inference.rows import ArrayRows, Workspace
 from workers.inference.tiling import Cut
-from workers.models.weights import load_card
 
 _SIDE = 768  # of phantoms, which several tests share
-
-
-@pytest.fixture(scope="module")
-def starter() -> tuple[ModelCard, Engine]:
-    catalogue = Catalogue(Path("no such folder"))
-    card = catalogue.runnable("mitonet@starter")
-    weights = catalogue.weights(card)
-    assert weights is not None
-    return card, Engine(load_card(card, weights))
 
 
 def run(

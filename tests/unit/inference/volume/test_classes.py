@@ -69,9 +69,8 @@ def test_the_class_of_a_voxel_is_that_of_the_largest_median(
 ) -> None:
     card, engine = several
     levels = choose_levels(volume.dtype, look(ArrayRows(volume[0])), "dtype", invert=False)
-    maps = np.stack(
-        [engine.predict(normalise(each, card.norms, levels)[None]).semantic[0] for each in volume]
-    )
+    greys = (normalise(each, card.norms, levels) for each in volume)
+    maps = np.stack([engine.predict(grey[None]).render(0, len(grey))[0] for grey in greys])
     for n in range(1, len(maps) - 1):
         maps[n] = np.median(maps[n - 1 : n + 2], axis=0)
     expected = maps.argmax(axis=1)
