@@ -1,5 +1,6 @@
 """A folder of phantoms that one process fills while another trains on it: `python -m training.pool`."""
 
+import io
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from training.phantoms import Phantom, Truth, make_phantom
+from training.whole_file import why_not, write_whole
 
 FIRST_SEED = 1_000_000  # seeds below are for evaluation, never for training
 _SHAPE = (576, 576)
@@ -23,17 +25,29 @@ class OtherGenerator(Exception):
     """A pool was made by another version of the generator."""
 
 
+class CannotFill(Exception):
+    """A phantom cannot be written; make room, then start the pool again and it goes on."""
+
+
 def fill(folder: Path, count: int) -> None:
     """Make phantoms until `folder` holds `count` of them; those that are there stay.
 
-    Raises OtherGenerator as `check` does.
+    Several processes may fill one folder. Raises OtherGenerator as `check` does, CannotFill where the disk is
+    full or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     check(folder)
     for seed in track(range(FIRST_SEED, FIRST_SEED + count), "phantoms"):
         path = folder / f"{seed}.npz"
         if not path.exists():
-            _write(path, _phantom(seed))
+            content = _file_of(_phantom(seed))
+            try:
+                write_whole(path, content, several_writers=True)
+            except OSError as error:
+                raise CannotFill(
+                    f"{path} cannot be written: {why_not(error)}, or name another folder, then start the "
+                    f"pool again: it goes on. Its {count} phantoms take about "
+                    f"{count * len(content) / 1e6:,.0f} MB."
+                ) from error
 
 
 def check(folder: Path) -> None:
@@ -63,11 +77,10 @@ def _pixel_size_nm(seed: int) -> float:
     return float(_FINEST_NM * 2 ** np.random.default_rng((seed, 1)).uniform(0, octaves))
 
 
-def _write(path: Path, phantom: Phantom) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, image=phantom.image, pixel_size_nm=phantom.pixel_size_nm, **asdict(phantom.truth))
-    partial.rename(path)
+def _file_of(phantom: Phantom) -> memoryview:
+    file = io.BytesIO()
+    np.savez(file, image=phantom.image, pixel_size_nm=phantom.pixel_size_nm, **asdict(phantom.truth))
+    return file.getbuffer()
 
 
 def _stored_pixel_size_nm(path: Path) -> float:
@@ -112,7 +125,7 @@ def main(
     os.nice(_NICE)
     try:
         fill(folder, count)
-    except OtherGenerator as error:
+    except (CannotFill, OtherGenerator) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

@@ -39,6 +39,10 @@ _GENTLE_RATE = 4e-4  # what has learnt would forget at the rate that random weig
 _FEWEST = 64  # phantoms; a training on fewer would learn them by heart before more come
 
 
+class PoolNotFilled(TrainingStopped):
+    """The pool holds too few phantoms to begin with, and nobody makes more."""
+
+
 def train(run: Path, pool: PhantomPool, configuration: Configuration, keep_seconds: float = 120) -> None:
     """Trains, or goes on with, the network of `run`; it keeps a checkpoint, a log and a plot there.
 
@@ -152,6 +156,9 @@ def main(
     seed: Annotated[int, typer.Option()] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads; one leaves a core to what fills the pool")] = 1,
     keep_seconds: Annotated[float, typer.Option(help="Time between two checkpoints")] = 120,
+    wait_seconds: Annotated[
+        float, typer.Option(help="How long to wait for the next phantom of a pool that holds too few")
+    ] = 180,
 ) -> None:
     """Train a starter model on the phantoms in POOL, or go on where a training in RUN was stopped."""
     torch.set_num_threads(threads)
@@ -162,21 +169,30 @@ def main(
     begun = Configuration(model.value, STARTER_CONFIG, recipe, seed, packaged)
     try:
         check(pool)
-        train(run, _filled(pool), begun, keep_seconds)
+        train(run, _filled(pool, wait_seconds), begun, keep_seconds)
     except (OtherGenerator, TrainingStopped) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
 
-def _filled(folder: Path) -> PhantomPool:
-    """The pool, once it holds enough phantoms to begin with."""
+def _filled(folder: Path, wait_seconds: float) -> PhantomPool:
+    """The pool, once it holds enough phantoms to begin with. Raises PoolNotFilled where no more come."""
     pool = PhantomPool(folder)
-    if len(pool) < _FEWEST:
+    count, grown = len(pool), time.monotonic()
+    if count < _FEWEST:
         typer.echo(
             f"waiting for {_FEWEST} phantoms in {folder}; `python -m training.pool` makes them", err=True
         )
-    while len(pool) < _FEWEST:
+    while count < _FEWEST:
+        if time.monotonic() - grown > wait_seconds:
+            raise PoolNotFilled(
+                f"{folder} holds {count} phantoms, a training wants {_FEWEST}, and for {wait_seconds:g} s "
+                f"there was no new one. Start `python -m training.pool {folder}`, and see that it goes on."
+            )
         time.sleep(1)
+        before, count = count, len(pool)
+        if count > before:
+            grown = time.monotonic()
     return pool
 
 

@@ -113,6 +113,33 @@ def test_a_pool_of_another_generator_is_not_gone_on_with(
     fill(pool.folder, 3)  # its own it goes on with
 
 
+def test_a_pool_without_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    limited = f"ulimit -f 2000; exec {sys.executable} -m training.pool {tmp_path / 'pool'}"
+    ended = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "File too large. Make room" in ended.stderr
+    assert "1600 phantoms take about 4,2" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_several_processes_fill_one_pool(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "training.pool", str(tmp_path), "--count", "3"]
+    fillers = [subprocess.Popen(words) for _ in range(2)]
+    assert [filler.wait() for filler in fillers] == [0, 0]
+    assert len(list(tmp_path.iterdir())) == len(PhantomPool(tmp_path)) == 3
+
+
+def test_a_training_whose_pool_nobody_fills_says_so_and_ends(pool: PhantomPool, tmp_path: Path) -> None:
+    words = f"-m training.train {tmp_path / 'run'} --pool {pool.folder} --wait-seconds 0.5".split()
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert f"{pool.folder} holds 3 phantoms" in ended.stderr
+    assert f"python -m training.pool {pool.folder}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def make_phantom_like(drawn: Phantom) -> Phantom:
     """The phantom of the same pixel size, made anew from the seeds that a pool begins with."""
     made = (make_phantom(FIRST_SEED + index, drawn.image.shape, drawn.pixel_size_nm) for index in range(3))
