@@ -1,5 +1,6 @@
 """What a training keeps so that it can go on after it was stopped, however it was stopped."""
 
+import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel
 
 from training.recipe import Recipe
+from training.whole_file import why_not, write_whole
 from workers.models.panoptic import PanopticNetwork
 
 _NAME = "checkpoint.pt"
@@ -24,7 +26,13 @@ class OtherConfiguration(TrainingStopped):
 
 
 class CannotKeep(TrainingStopped):
-    """The training cannot be kept, so it ends here; make room, then start it again and it goes on."""
+    """The training, or its log, cannot be kept, so it ends; make room, then start it again: it goes on."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written: {why_not(error)}, then give the same command again: the training "
+            "goes on from its last checkpoint."
+        )
 
 
 @dataclass(frozen=True)
@@ -69,16 +77,12 @@ def keep(run: Path, configuration: Configuration, learner: Learner, step: int) -
         "generator": learner.generator.get_state(),
         "begun": learner.begun,
     }
-    partial = run / f"{_NAME}.partial"
+    content = io.BytesIO()  # torch would tell nothing of why a file cannot be written
+    torch.save(state, content)
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        torch.save(state, partial)
-        partial.replace(run / _NAME)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-        raise CannotKeep(
-            f"{run / _NAME} cannot be written: {error}. Make room, then give the same command again: "
-            "the training goes on from its last checkpoint."
-        ) from error
+        write_whole(run / _NAME, content.getbuffer())
+    except OSError as error:
+        raise CannotKeep(run / _NAME, error) from error
 
 
 def resume(run: Path, configuration: Configuration, learner: Learner) -> int:

@@ -68,6 +68,7 @@ def train(run: Path, pool: PhantomPool, configuration: Configuration, keep_secon
                 keep(run, configuration, learner, step + 1)
                 log.draw()
                 kept = time.monotonic()
+    log.end()
     keep(run, configuration, learner, recipe.steps)
     log.draw()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -185,7 +186,11 @@ def run(pool: PhantomPool, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_training_keeps_a_log_and_a_plot(run: Path) -> None:
-    assert (run / "log.csv").read_text().startswith("crops,rate,total,semantic,centre,offset,points,kinds")
+    header, row = (run / "log.csv").read_text().splitlines()
+    assert header == "crops,rate,total,semantic,centre,offset,points,kinds"
+    crops, _, total, *parts = map(float, row.split(","))
+    assert crops == _RECIPE.crops
+    assert total == pytest.approx(sum(parts), rel=0.01)
     assert (run / "log.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -239,8 +244,31 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(pool: PhantomPool, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CannotKeep, match="Make room"):
+    with pytest.raises(
+        CannotKeep, match=r"checkpoint\.pt cannot be written: Not a directory\. Mend that, then"
+    ):
         train(tmp_path / "file" / "run", pool, _BEGUN)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.png"])
+def test_a_log_that_cannot_be_written_ends_the_training_with_a_sentence(
+    name: str, run: Path, pool: PhantomPool, tmp_path: Path
+) -> None:
+    shutil.copy(run / "checkpoint.pt", tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(CannotKeep, match=f"{name} cannot be written: Is a directory"):
+        train(tmp_path, pool, _BEGUN)
+
+
+@pytest.mark.parametrize("torn", ["8,0.0", "8,0.001,5,1,1,1,1,1", "8,0.001,5,1\r\n", "\0\0\0\r\n"])
+def test_what_a_crash_left_of_a_row_is_dropped(
+    torn: str, run: Path, pool: PhantomPool, tmp_path: Path
+) -> None:
+    shutil.copy(run / "checkpoint.pt", tmp_path)
+    header, row = (run / "log.csv").read_bytes().splitlines(keepends=True)
+    (tmp_path / "log.csv").write_bytes(header + row + torn.encode())
+    train(tmp_path, pool, _BEGUN)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
 
 
 @pytest.fixture(scope="module")
@@ -293,8 +321,9 @@ def test_a_training_without_disk_says_so_and_ends(full_pool: PhantomPool, tmp_pa
     limited = f"ulimit -f 2000; {command(full_pool, tmp_path / 'run', crops=16)}"
     ended = subprocess.run(["/bin/sh", "-c", limited], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert "cannot be written" in ended.stderr
+    assert "checkpoint.pt cannot be written: File too large. Make room" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def _steps(run: Path) -> int:
