@@ -93,7 +93,7 @@ def resume(run: Path, configuration: Configuration, learner: Learner) -> int:
     path = run / _NAME
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = _load(path)
     begun, wanted = state["configuration"], asdict(configuration)
     differing = [
         f"{name} was {begun.get(name)} and is {wanted[name]}"
@@ -121,7 +121,7 @@ def learnt_weights(run: Path, *, with_begun: bool = True) -> tuple[Configuration
     this and of that model's, which often does better than either (Wortsman et al., Robust fine-tuning of
     zero-shot models, 2022).
     """
-    state = torch.load(run / _NAME, weights_only=True)
+    state = _load(run / _NAME)
     begun = state["configuration"]
     configuration = Configuration(**{**begun, "recipe": Recipe(**begun["recipe"])})
     prefix, before = "module.", state["begun"]
@@ -134,3 +134,9 @@ def learnt_weights(run: Path, *, with_begun: bool = True) -> tuple[Configuration
         if with_begun and name in before and tensor.is_floating_point():
             weights[name] = (tensor + before[name].to(tensor.dtype)) / 2
     return configuration, weights
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, in main memory: its training may have had a GPU that is not here."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

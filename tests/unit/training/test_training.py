@@ -8,16 +8,27 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import torch
 import typer
+from torch.utils.data import DataLoader
 
 from emserve.cards import Catalogue
 from tests.integration.workshop import eventually
 from training.augment import NORMS, random_crop
-from training.checkpoint import CannotKeep, Configuration, OtherConfiguration, learnt_weights
+from training.checkpoint import (
+    CannotKeep,
+    Configuration,
+    Learner,
+    OtherConfiguration,
+    keep,
+    learnt_weights,
+    resume,
+)
+from training.crops import Crops
 from training.phantoms import Phantom, Structure, Truth, make_phantom
 from training.phantoms.organelle import Organelle
 from training.pool import FIRST_SEED, PhantomPool, fill
@@ -27,7 +38,7 @@ from training.release import starter_card
 from training.starter_network import STARTER_CONFIG
 from training.starters import STARTERS, Family, Starter
 from training.targets import STRIDE, make_targets
-from training.train import main, train
+from training.train import batch_losses, main, new_learner, train
 from workers.models.weights import load_card
 
 
@@ -240,6 +251,46 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
     with pytest.raises(OtherConfiguration, match=named):
         train(run, pool, other)
     assert (run / "checkpoint.pt").read_bytes() == before
+
+
+def test_what_learns_comes_back_from_a_checkpoint_as_it_was(pool: PhantomPool, tmp_path: Path) -> None:
+    crops = Crops(pool, STARTERS[Family.NUCLEONET], _RECIPE.side, (1, 0))
+    batches = iter(DataLoader(crops, batch_size=_RECIPE.batch))
+    before, after = next(batches), next(batches)
+    learner, again = (new_learner(_BEGUN, torch.device("cpu")) for _ in range(2))
+    learn(learner, before)
+    keep(tmp_path, _BEGUN, learner, 1)
+    assert resume(tmp_path, _BEGUN, again) == 1
+    learn(learner, after)
+    learn(again, after)
+    for part in ("network", "teller", "averaged", "optimizer"):
+        expected, got = (getattr(each, part).state_dict() for each in (learner, again))
+        torch.testing.assert_close(got, expected, rtol=0, atol=0)
+    assert torch.equal(again.generator.get_state(), learner.generator.get_state())
+
+
+def learn(learner: Learner, batch: list[torch.Tensor]) -> None:
+    """A step at the optimizer's own rate."""
+    learner.optimizer.zero_grad()
+    torch.stack(batch_losses(learner, batch, _RECIPE.points)).sum().backward()  # type: ignore[no-untyped-call]
+    learner.optimizer.step()
+    learner.averaged.update_parameters(learner.network)
+
+
+def test_a_run_that_had_a_gpu_goes_on_and_is_released_without_one(
+    run: Path, pool: PhantomPool, tmp_path: Path
+) -> None:
+    with ZipFile(run / "checkpoint.pt") as kept, ZipFile(tmp_path / "checkpoint.pt", "w") as moved:
+        for name in kept.namelist():
+            moved.writestr(name, kept.read(name).replace(b"X\3\0\0\0cpu", b"X\6\0\0\0cuda:0"))
+    _, expected = learnt_weights(run)
+    _, learnt = learnt_weights(tmp_path)
+    torch.testing.assert_close(learnt, expected, rtol=0, atol=0)
+    train(tmp_path, pool, _BEGUN)
+    again = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.testing.assert_close(
+        again["optimizer"], torch.load(run / "checkpoint.pt", weights_only=True)["optimizer"], rtol=0, atol=0
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(pool: PhantomPool, tmp_path: Path) -> None:
