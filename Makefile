@@ -55,11 +55,13 @@ bench: $(VENV)/.dev ## Measure against the plain methods, side by side
 soak: $(VENV)/.dev ## Torment a service for MINUTES (10), then look whether it kept every promise
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
+# A background job of a shell hears no Ctrl-C, so the pool is ended with the training, however that ends.
 # The allocator keeps what it has: a step gives back and takes hundreds of megabytes, and new pages cost a tenth of it.
 train: export GLIBC_TUNABLES := glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4000000000
 train: $(VENV)/.dev ## Train a starter model on generated images, or go on; MODEL=nucleonet or dropnet is another
-	$(BIN)/python -m training.pool training/runs/pool & \
-	$(BIN)/python -m training.train training/runs/$(MODEL) --model $(MODEL) && wait
+	$(BIN)/python -m training.pool training/runs/pool & pool=$$!; \
+	trap 'kill $$pool 2>/dev/null' EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM; \
+	$(BIN)/python -m training.train training/runs/$(MODEL) --model $(MODEL)
 	$(BIN)/python -m training.release training/runs/$(MODEL)
 	$(BIN)/python -m training.score $(MODEL)@starter
 
