@@ -19,6 +19,7 @@ from workers.evaluation.overlaps import UnusableLabels, shown
 from workers.images.archive import is_litter
 from workers.images.imagej import planes_cut_off
 from workers.images.mrc import HEADER_BYTES, MrcHeader, is_mrc
+from workers.images.ome_planes import planes_lacking
 
 SLAB_BYTES = 1 << 25
 """How much of an array is read at once, where its chunks allow it."""
@@ -136,7 +137,7 @@ def _open_tiff(path: Path, stack: ExitStack) -> StoredArray:
     first, *others = tiff.series
     if any(not (each.keyframe.is_reduced or each.keyframe.is_mask) for each in others):
         raise UnusableLabels(f"{path} holds several images: save the one that is meant as a file of its own.")
-    if (reason := planes_cut_off(tiff, first)) is not None:
+    if (reason := planes_cut_off(tiff, first) or planes_lacking(first)) is not None:
         raise UnusableLabels(f"{path}: {reason}")
     sides = zip(first.axes, first.shape, strict=True)
     if any(axis == _SAMPLES and side > 1 for axis, side in sides):

@@ -11,6 +11,7 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffFrame, TiffPage, TiffPageSeries
 from emserve.errors import UnreadableImage, UnsuitableImage
 from workers.images.grey import FoundImage, GreyImage
 from workers.images.imagej import planes_cut_off
+from workers.images.ome_planes import planes_lacking
 from workers.images.pixel_size import tiff_spacing
 from workers.images.raw import RawArray
 from workers.images.tiff_page import PagePixels
@@ -33,7 +34,6 @@ _OTHER_LAYOUTS = (
 )  # fmt: skip
 _PADDED_TILE_PIXELS = 1 << 24
 _COLOURS = 3
-_FEW = 5
 
 
 class TiffReader:
@@ -72,13 +72,8 @@ class TiffReader:
                 f"{_shown(first)} and {_shown(more[0])}, to name two. Slices of a volume have the same size "
                 "and data type; save the image or the volume that is meant as a file of its own."
             )
-        if (reason := planes_cut_off(tiff, first)) is not None:
+        if (reason := planes_cut_off(tiff, first) or planes_lacking(first)) is not None:
             raise UnreadableImage(reason)
-        if any(page is None for page in first.pages):
-            raise UnreadableImage(
-                f"The OME-TIFF speaks of {len(first.pages)} planes and lacks {_missing(first)}: it is one of "
-                "a set of files, or was cut off. Save all planes in one file."
-            )
         return first
 
     def _check_compression(self) -> None:
@@ -197,13 +192,6 @@ class TiffReader:
 
 def _shown(series: TiffPageSeries) -> str:
     return f"{' x '.join(str(side) for side in series.shape)} {series.dtype}"
-
-
-def _missing(series: TiffPageSeries) -> str:
-    """The numbers of the first few planes that are not there."""
-    numbers = [str(number) for number, page in enumerate(series.pages) if page is None]
-    more = f" and {len(numbers) - _FEW} more" if len(numbers) > _FEW else ""
-    return ", ".join(numbers[:_FEW]) + more
 
 
 def _inverted(plane: NDArray[Any]) -> NDArray[Any]:

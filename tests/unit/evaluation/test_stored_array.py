@@ -212,6 +212,17 @@ def several(folder: Path) -> Path:
     return folder / "a.tif"
 
 
+def without_its_last_planes(**options: Any) -> Callable[[Path], Path]:  # as in as_tiff
+    """An OME-TIFF of nine planes that ends after the sixth."""
+
+    def write(folder: Path) -> Path:
+        path = as_tiff(ome=True, metadata={"axes": "ZYX"}, **options)(stack()[:6], folder)
+        path.write_bytes(path.read_bytes().replace(b'SizeZ="6"', b'SizeZ="9"'))
+        return path
+
+    return write
+
+
 def two_arrays(folder: Path) -> Path:
     group = zarr.create_group(folder / "a.zarr")
     for name in "ab":
@@ -232,6 +243,8 @@ def two_arrays(folder: Path) -> Path:
         (cut(as_npy), "damaged, or not what it seems"),
         (cut(as_png), "damaged, or not what it seems"),
         (cut(as_mrc), "damaged, or not what it seems"),
+        (without_its_last_planes(), "speaks of 9 planes and lacks 6, 7, 8"),
+        (without_its_last_planes(compression="zlib"), "speaks of 9 planes and lacks 6, 7, 8"),
         (several, "several images"),
         (two_arrays, "group without an image"),
         (lambda folder: folder, "holds no Zarr array"),
