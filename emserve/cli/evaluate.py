@@ -72,9 +72,8 @@ def evaluate(  # the parameters are the command's options
     with stderr().status("Comparing"):
         scores = compare(predicted, true, *options)
     _show(scores, json_file)
-    if scores.true == 1 < scores.predicted and not components:
-        hint = f"{true} holds a single object. If it is a mask, say --components: then its parts are objects."
-        warn(hint)
+    for path, option in _perhaps_masks(scores, (predicted, true), (predicted_components, components)):
+        warn(f"{path} holds a single object. If it is a mask, say {option}: then its parts are objects.")
     if picture is not None:
         stderr().print(Text(f"picture: {picture}", "dim"), soft_wrap=True)
 
@@ -86,6 +85,23 @@ def compare(predicted: Path, true: Path, *options: str) -> Scores:
         return _SCORES.validate_json(output)
     except ValidationError as error:
         raise ProgramFailed(f"{_PROGRAM} said something else than scores: {output!r:.200}.") from error
+
+
+def _perhaps_masks(
+    scores: Scores, files: tuple[Path, Path], told: tuple[bool, bool]
+) -> list[tuple[Path, str]]:
+    """Files that were taken for label maps and may be masks, and the option that says so.
+
+    They hold a single number, and the other file holds several objects, or as little.
+    """
+    counts = scores.predicted, scores.true
+    if counts == (1, 1) and any(told):  # a mask whose one part was told to be the object
+        return []
+    options = "--predicted-components", "--components"
+    sides = zip(files, options, counts, reversed(counts), told, strict=True)
+    return [
+        (path, option) for path, option, count, other, known in sides if count == 1 <= other and not known
+    ]
 
 
 def _show(scores: Scores, json_file: Path | None) -> None:

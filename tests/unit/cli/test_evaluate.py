@@ -69,6 +69,29 @@ def test_components_of_a_mask_are_its_objects(tmp_path: Path) -> None:
     assert Scores(**json.loads(done.stdout)).f1_75 == 1
 
 
+@pytest.mark.parametrize("data_type", [np.bool_, np.uint8])
+def test_files_that_may_be_masks_are_named_with_what_to_say(data_type: type, tmp_path: Path) -> None:
+    labels = strips((0, 10), (20, 30))
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    mask = found(tmp_path, (labels > 0).astype(data_type))
+    hints = {
+        option: f"{mask} holds a single object. If it is a mask, say {option}: then its parts are objects.\n"
+        for option in ("--components", "--predicted-components")
+    }
+    assert evaluated(mask, tmp_path / "labels.tif").stderr == hints["--predicted-components"]
+    assert evaluated(tmp_path / "labels.tif", mask).stderr == hints["--components"]
+    assert evaluated(mask, mask).stderr == hints["--predicted-components"] + hints["--components"]
+    assert evaluated(mask, mask, "--components").stderr == hints["--predicted-components"]
+    assert evaluated(mask, mask, *hints).stderr == ""
+
+
+def test_a_mask_of_one_part_is_told_once(tmp_path: Path) -> None:
+    mask = found(tmp_path, strips((0, 10)) > 0)
+    assert evaluated(mask, mask, "--components").stderr == ""
+    tifffile.imwrite(tmp_path / "nothing.tif", strips())
+    assert evaluated(tmp_path / "nothing.tif", mask).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("labels", "complaint"),
     [
