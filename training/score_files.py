@@ -23,7 +23,7 @@ from training.card_scores import mean_score, record
 from training.score import open_model, segment_image
 from training.stacks import segment_stack
 from workers.evaluation.instances import MaskComponents
-from workers.evaluation.overlaps import Labels
+from workers.evaluation.overlaps import Labels, shown
 from workers.evaluation.summary import evaluate
 
 _MEASURES = ("f1_50", "precision_50", "recall_50", "f1_75", "panoptic_quality", "foreground_iou")
@@ -95,6 +95,11 @@ def main(
     def objects(of: NDArray[Any]) -> Labels:  # as in truth_of
         return truth_of(of, only=only, components=components)
 
+    if greys.shape != labels.shape:
+        raise typer.BadParameter(
+            f"{image} is {shown(greys.shape)} and {truth} is {shown(labels.shape)}: give the truth of the "
+            "same slices and pixels."
+        )
     if by_slice and not stack:
         raise typer.BadParameter("--by-slice says how a --stack is scored; without it each slice is, anyway.")
     if stack:

@@ -1,6 +1,7 @@
 """Programs of the other packages, run as processes of their own: the command line imports none of them."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -32,6 +33,8 @@ def run_program(module: str, *arguments: str, extra: str, seconds: float | None 
         raise ProgramFailed(f"{module} was stopped: it ran longer than {seconds:g} s.") from error
     if done.returncode == 0:
         return done.stdout
+    if done.returncode < 0:
+        raise ProgramFailed(f"{module}, which this command needs, {_end_by(-done.returncode)}")
     last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
     if done.returncode == os.EX_DATAERR:
         raise InputRefused(last)
@@ -41,3 +44,10 @@ def run_program(module: str, *arguments: str, extra: str, seconds: float | None 
         f"{module}, which this command needs, failed: {last}. If a package is missing, "
         f"{how_to_install(extra)} brings it."
     )
+
+
+def _end_by(number: int) -> str:
+    """What a signal did to a program."""
+    if number == signal.SIGKILL:
+        return "was killed, probably for want of memory: close other programs, or give it smaller files."
+    return f"was ended by signal {number} ({signal.strsignal(number)})."

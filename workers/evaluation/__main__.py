@@ -18,7 +18,7 @@ from emserve.scores import Scores
 from workers.evaluation.comparison import compare
 from workers.evaluation.instances import Instances
 from workers.evaluation.outcomes import find_outcomes
-from workers.evaluation.overlaps import UnusableLabels
+from workers.evaluation.overlaps import UnusableLabels, require_one_shape
 from workers.evaluation.picture import NoSuchPlane, background, draw, view_of, with_legend
 from workers.evaluation.stored_array import open_array
 from workers.evaluation.summary import summarise
@@ -61,6 +61,7 @@ def evaluate_files(options: argparse.Namespace) -> Scores:
     with open_array(options.predicted) as first, open_array(options.true) as second:
         predicted = Instances(first, components=options.predicted_components)
         true = Instances(second, components=options.components)
+        require_one_shape(predicted.shape, true.shape)  # rather than the image's, which fits one of them
         view = None if options.picture is None else view_of(true.shape, options.z)
         grey = None
         if view is not None and options.image is not None:

@@ -125,7 +125,8 @@ def _open_file(path: Path, start: bytes, stack: ExitStack) -> StoredArray:
 
 
 def _unreadable(path: Path, error: Exception) -> UnusableLabels:
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    first, *_ = str(error).strip().splitlines() or [""]
+    reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
     return UnusableLabels(
         f"{path} is damaged, or not what it seems, and cannot be read: copy it anew, or save it again as "
         f"{_KINDS}. Its reader said: {reason}"

@@ -128,6 +128,21 @@ def test_an_image_of_another_shape_is_named_with_what_to_give(truth: Path, tmp_p
     assert "give the image that was segmented" in done.stderr
 
 
+def test_maps_of_unequal_shapes_are_told_before_the_image(truth: Path, tmp_path: Path) -> None:
+    labels = found(tmp_path, np.zeros((3, 4), np.uint8))
+    done = evaluated(labels, truth, "--picture", tmp_path / "errors.png", "--image", labels)
+    assert "differ in shape: the predicted one is 3 x 4 and the true one 1 x 100" in refused(done)
+
+
+def test_a_reader_of_many_words_is_told_with_the_file(truth: Path, tmp_path: Path) -> None:
+    header = b"{" + bytes(19999)
+    labels = tmp_path / "labels.npy"
+    labels.write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    complaint = refused(evaluated(labels, truth))
+    assert complaint.startswith(f"emserve: {labels} is damaged")
+    assert "ValueError: Header info length (20000) is large" in complaint
+
+
 def test_a_picture_that_cannot_be_written_is_named(truth: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
     assert "a.png: Is a directory" in refused(evaluated(truth, truth, "--picture", tmp_path / "a.png"))

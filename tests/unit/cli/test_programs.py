@@ -22,3 +22,10 @@ def test_the_last_words_of_a_module_that_failed_are_told() -> None:
 def test_a_module_that_takes_too_long_is_stopped() -> None:
     with pytest.raises(ProgramFailed, match="longer than 0 s"):
         run_program("json.tool", "--help", extra="worker", seconds=0)
+
+
+def test_a_module_that_was_killed_is_told_with_the_likely_reason() -> None:
+    with pytest.raises(ProgramFailed, match=r"timeit, which .* was killed, probably for want of memory"):
+        run_program("timeit", "import os; os.kill(os.getpid(), 9)", extra="worker")
+    with pytest.raises(ProgramFailed, match=r"was ended by signal 6 \(Aborted\)"):
+        run_program("timeit", "import os; os.abort()", extra="worker")

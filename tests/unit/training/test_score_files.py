@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import typer
 
 from emserve.cards import PACKAGED_CARDS, CardScore, ModelCard
 from training.card_scores import record
@@ -60,6 +61,15 @@ def test_a_stack_is_scored_by_its_slices_where_that_is_asked_for(
     components = [len(np.unique(truth_of(plane, only="", components=True))) - 1 for plane in mask]
     assert [int(row[-2]) for row in rows[:-1]] == components
     assert float(rows[-1][2]) > 0
+
+
+def test_an_image_and_a_truth_of_unequal_shapes_are_named(tmp_path: Path) -> None:
+    image, truth = tmp_path / "image.tif", tmp_path / "truth.tif"
+    tifffile.imwrite(image, np.zeros((3, 96, 96), np.uint8), photometric="minisblack")
+    for shape in ((2, 96, 96), (3, 96, 90)):
+        tifffile.imwrite(truth, np.zeros(shape, np.uint8), photometric="minisblack")
+        with pytest.raises(typer.BadParameter, match=r"image\.tif is 3 x 96 x 96 and .*truth\.tif is"):
+            main("mitonet@starter", image, truth, models=tmp_path)
 
 
 def test_in_a_slice_each_part_of_an_object_is_an_object() -> None:
