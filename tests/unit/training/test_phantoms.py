@@ -35,6 +35,12 @@ def phantom(seed: int) -> Phantom:
 
 
 @cache
+def wide_phantom(seed: int) -> Phantom:
+    """With a field that holds whole nuclei."""
+    return make_phantom(seed, (256, 320), 30.0)
+
+
+@cache
 def volume(seed: int) -> VolumePhantom:
     return make_volume_phantom(seed, (12, 128, 144), (30.0, 10.0, 10.0))
 
@@ -73,6 +79,20 @@ def test_every_label_is_one_piece_that_can_be_seen(seed: int) -> None:
         areas = np.bincount(labels.ravel())[1:]
         assert (areas >= _CRUMB).all()  # without gaps, too
         assert pieces(labels).max() == len(areas)
+
+
+@pytest.mark.parametrize(
+    ("structure", "smallest_um2"),
+    [(Structure.MITOCHONDRIA, 0.02), (Structure.LIPID_DROPLETS, 0.05), (Structure.NUCLEI, 1.5)],
+)
+def test_no_object_is_too_small_to_be_named(structure: Structure, smallest_um2: float) -> None:
+    areas_um2 = [
+        area_px * made.pixel_size_nm**2 / 1e6
+        for made in (*map(phantom, _SEEDS), *map(wide_phantom, _SEEDS))
+        for area_px in np.bincount(made.truth.of(structure).ravel())[1:]
+    ]
+    assert len(areas_um2) > 10
+    assert min(areas_um2) >= smallest_um2
 
 
 @pytest.mark.parametrize("seed", _VOLUME_SEEDS)
