@@ -71,6 +71,8 @@ def test_provenance_says_what_ran(http: httpx.Client, finished: Json) -> None:
     assert told["job_id"] == finished["id"]
     for same in ("input", "model", "params", "attempt", "created_at"):
         assert told[same] == finished[same]
+    assert [warning["code"] for warning in told["warnings"]] == ["starter-weights"]
+    assert told["warnings"] == finished["warnings"]
     assert told["device"] == finished["result"]["device"] == "cpu"
     assert told["precision"] == "fp32"
     assert {"emserve", "torch", "numpy", "python", "platform"} <= set(told["software"])

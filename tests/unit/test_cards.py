@@ -87,6 +87,12 @@ def test_a_packaged_card_is_named_as_its_file_and_names_its_origin(path: Path) -
     assert card.source.publisher
 
 
+def test_packaged_weights_are_small_enough_for_a_repository() -> None:
+    sizes_bytes = {path.name: path.stat().st_size for path in PACKAGED_CARDS.glob("*.safetensors")}
+    assert len(sizes_bytes) == 3
+    assert {name for name, size in sizes_bytes.items() if size > 8e6} == set()
+
+
 def test_a_model_may_have_defaults_of_its_own_that_a_job_overrides() -> None:
     card = (
         Catalogue(Path("no such folder"))

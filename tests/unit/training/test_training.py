@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from scipy import ndimage
 from torch.utils.data import DataLoader
 
 from emserve.cards import Catalogue
@@ -67,7 +68,21 @@ def test_crops_have_their_size_and_pad_with_the_mean_grey() -> None:
     assert all(crop.labels[-1, -1] == 0 for crop in padded)
 
 
-def test_crops_turn_kinds_with_labels_and_image() -> None:
+def test_crops_turn_image_and_kinds_with_labels() -> None:
+    rng = np.random.default_rng(3)
+    blobs = ndimage.gaussian_filter(rng.standard_normal((256, 256)), 8) > 0  # the same from no other side
+    truth = empty_truth(256)
+    truth.mitochondria[:], truth.kinds[:] = blobs, np.where(blobs, Organelle.MITOCHONDRION, Organelle.OUTSIDE)
+    phantom = Phantom(np.where(blobs, 200, 60).astype(np.uint8), truth, 12.0)
+    for _ in range(20):
+        crop = random_crop(rng, phantom, STARTERS[Family.MITONET], 96)
+        shown = crop.labels > 0
+        np.testing.assert_array_equal(crop.kinds == Organelle.MITOCHONDRION, shown)
+        likeness = np.corrcoef(crop.image.ravel(), shown.ravel())[0, 1]
+        assert abs(likeness) > 0.8  # negative where greys are turned round
+
+
+def test_crops_of_phantoms_show_what_the_model_segments() -> None:
     rng, shown = np.random.default_rng(2), 0
     phantom = make_phantom(1, (192, 192), 12.0)
     for _ in range(10):
