@@ -54,6 +54,14 @@ class Sheet:
         transfer(os.preadv, self._fd, rows, self._begin + y0 * self._row_bytes)
         return rows
 
+    def read_part(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
+        """Columns x0 to x1 - 1 of rows y0 to y1 - 1 of an array of two axes."""
+        part = np.empty((y1 - y0, x1 - x0), self.dtype)
+        begin = self._begin + y0 * self._row_bytes + x0 * self.dtype.itemsize
+        for y, row in enumerate(part):
+            transfer(os.preadv, self._fd, row, begin + y * self._row_bytes)
+        return part
+
     def write(self, y0: int, rows: NDArray[Any]) -> None:
         """Rows from y0 on; what was never written reads as zeros."""
         whole = np.ascontiguousarray(rows, self.dtype)

@@ -66,6 +66,8 @@ class Components:
         """(count + 1,) final number of each number given, and how many final ones there are."""
         edges = np.concatenate([np.empty((0, 2), np.int64), *self._edges])
         size = self.count + 1
+        if len(edges) == 0:
+            return np.arange(size), self.count
         graph = coo_array((np.ones(len(edges), np.bool_), (edges[:, 0], edges[:, 1])), shape=(size, size))
         # Components are numbered by their smallest member, so 0 stays 0 and the order of first pixels stays.
         n, final = connected_components(graph, directed=False)

@@ -62,6 +62,34 @@ def test_a_bay_that_reaches_the_border_of_the_image_stays_open() -> None:
     np.testing.assert_array_equal(fill_holes(labels), labels)
 
 
+def test_background_that_two_objects_enclose_together_is_the_hole_of_what_is_around_both() -> None:
+    labels = np.zeros((9, 9), np.uint32)
+    labels[1:8, 1:8] = 1
+    labels[2:7, 2:7] = 2
+    labels[2:7, 4:7] = 3
+    labels[3:6, 3:6] = 0
+    filled = fill_holes(labels)
+    assert (filled[3:6, 3:6] == 1).all()
+    np.testing.assert_array_equal(filled[labels > 0], labels[labels > 0])
+
+
+@pytest.mark.parametrize("band_pixels", [1, 64, 500, 1 << 20])
+def test_rings_of_all_heights_are_filled_wherever_bands_begin(
+    band_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", band_pixels)
+    labels = np.zeros((150, 64), np.uint32)
+    expected = labels.copy()
+    label = 0
+    for x0 in range(0, 64, 8):
+        height = 3 + 5 * x0 // 4
+        for y0 in range(x0 // 8, 150 - height, height + 1):
+            label += 1
+            ring(labels, (y0, x0, y0 + height, x0 + 7), label)
+            expected[y0 : y0 + height, x0 : x0 + 7] = label
+    np.testing.assert_array_equal(fill_holes(labels), expected)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([24, 60, 1 << 20]))
 def test_filling_adds_to_each_object_only_what_it_encloses(seed: int, band_pixels: int) -> None:

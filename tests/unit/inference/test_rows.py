@@ -24,6 +24,13 @@ def test_a_sheet_gives_back_what_was_written_and_zeros_elsewhere(workspace: Work
     assert sheet.read(28, 99).shape == (2, 2, 7)
 
 
+def test_a_part_of_a_sheet_is_some_columns_of_some_rows(workspace: Workspace) -> None:
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    sheet = workspace.sheet("s", values.shape, values.dtype)
+    sheet.write(0, values)
+    np.testing.assert_array_equal(sheet.read_part(3, 17, 5, 29), values[3:17, 5:29])
+
+
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int16, np.float32])
 def test_an_array_file_is_read_by_bands(workspace: Workspace, tmp_path: Path, dtype: type) -> None:
     values: NDArray[Any] = np.random.default_rng(1).integers(0, 2, (23, 7)).astype(dtype)
