@@ -219,10 +219,17 @@ def _taps(n_in: int, n_out: int, exactly: bool) -> _Taps:
 
 
 def _interpolate(image: FloatImage, rows: _Taps, columns: _Taps) -> FloatImage:
-    left, right = image[:, columns.first], image[:, columns.second]
-    across = left + (right - left) * columns.share
-    top, bottom = across[rows.first], across[rows.second]
-    return top + (bottom - top) * rows.share[:, None]
+    across = _between(image[:, columns.first], image[:, columns.second], columns.share)
+    return _between(across[rows.first], across[rows.second], rows.share[:, None])
+
+
+def _between(one: FloatImage, other: FloatImage, share: npt.NDArray[np.float32]) -> FloatImage:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = one + (other - one) * share
+    beyond = ~np.isfinite(values)  # the largest values of float32 differ by more than it holds
+    if beyond.any():
+        values[beyond] = (one * (1 - share) + other * share)[beyond]
+    return values
 
 
 def _interpolate_fixed(image: npt.NDArray[np.uint8], rows: _Taps, columns: _Taps) -> npt.NDArray[np.uint8]:

@@ -56,6 +56,18 @@ def test_shrinking_by_bands_gives_what_shrinking_at_once_gives(dtype: type, fact
     np.testing.assert_array_equal(np.concatenate(in_bands), small.read(0, height))
 
 
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_shrinking_the_largest_values_of_float32_gives_what_lies_between_them(
+    factor: int, transposed: bool
+) -> None:
+    image = np.tile(np.array([-3e38, 3e38], np.float32), (8, 4))
+    image[:, :4] = [1, 2, 4, 8]
+    shrunk = shrink(image.T if transposed else image, factor)
+    row = {2: [1.5, 6, 0, 0], 4: [3, 0]}[factor]
+    np.testing.assert_array_equal(shrunk.T if transposed else shrunk, [row] * (8 // factor))
+
+
 def test_signed_images_are_normalised_by_their_largest_value(data: Path) -> None:
     with np.load(data / "preprocess.npz") as file:
         np.testing.assert_allclose(normalised(file["i16"]), file["i16_norm1"][0], atol=1e-6)
