@@ -1,5 +1,6 @@
 """From a grey image to what the network expects: shrunk and normalised, band by band."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -16,7 +17,8 @@ IntensityRange = Literal["dtype", "percentile"] | tuple[float, float]
 
 _COEFFICIENT_BITS = 11  # of the fixed-point weights that 8-bit images are interpolated with
 _PERCENTILES = (1.0, 99.0)
-_SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread rows
+_ALL_BUT_A_FEW = (0.1, 99.9)  # percentiles; a hot pixel says nothing of the range that an image uses
+_SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread pixels
 _BAND_PIXELS = 1 << 22
 _LARGEST, _EQUAL = 1e38, 1e-30  # grey values beyond the one, and closer than the other, overflow in float32
 _NARROW = 1 / 8  # an image of 16 bits that uses less of its range than this looks constant to the network
@@ -45,14 +47,15 @@ class Levels:
 class GreyValues:
     """What one look at every pixel tells."""
 
-    lowest: float
-    highest: float
     percentiles: tuple[float, float]
     """The 1st and the 99th."""
+    darkest: float
+    brightest: float
+    """Without a thousandth of the pixels at either end."""
 
     def uses_little(self, dtype: np.dtype[Any]) -> bool:
-        """Whether an image of 16 bits uses less than an eighth of what its data type could hold above 0."""
-        return dtype.itemsize == 2 and self.highest - self.lowest < _NARROW * np.iinfo(dtype).max
+        """Whether an image of 16 bits uses less than an eighth of the range of its data type."""
+        return dtype.itemsize == 2 and self.brightest - self.darkest < _NARROW * 0xFFFF
 
 
 def look(image: Rows) -> GreyValues:
@@ -71,26 +74,34 @@ class Census:
         """Of so many pixels in all."""
         self._dtype = dtype
         self._thinning = max(1, pixels // _SAMPLES)
+        self._seen = 0
         self._counts = np.zeros(1 << 16, np.int64)
         self._samples: list[GreyImage] = []
-        self._lowest, self._highest = np.inf, -np.inf
 
     def add(self, band: GreyImage, y0: int, where: str = "") -> None:
         """A part (rows, W) that begins at row `y0`. Raises ImageValues, naming the place, and `where`."""
         if band.dtype.kind == "f":
             _check_values(band, y0, where)
-            self._samples.append(band.ravel()[:: self._thinning])
+            self._samples.append(self._thinned(band))
         else:
             self._counts += np.bincount(_shifted(band).ravel(), minlength=len(self._counts))
-        self._lowest = min(self._lowest, float(band.min()))
-        self._highest = max(self._highest, float(band.max()))
+
+    def _thinned(self, band: GreyImage) -> GreyImage:
+        step = self._thinning
+        while math.gcd(step, band.shape[1]) > 1:  # otherwise some columns are never looked at
+            step += 1
+        begin = -self._seen % step
+        self._seen += band.size
+        return band.ravel()[begin::step]
 
     def values(self) -> GreyValues:
+        wanted = (*_PERCENTILES, *_ALL_BUT_A_FEW)
         if self._samples:
-            low, high = np.percentile(np.concatenate(self._samples), _PERCENTILES)
+            found = np.percentile(np.concatenate(self._samples), wanted)
         else:
-            low, high = _percentiles(self._counts) + _lowest(self._dtype)
-        return GreyValues(self._lowest, self._highest, (float(low), float(high)))
+            found = _percentiles(self._counts, wanted) + _lowest(self._dtype)
+        low, high, darkest, brightest = found.tolist()
+        return GreyValues((low, high), darkest, brightest)
 
 
 def _check_values(band: GreyImage, y0: int, where: str) -> None:
@@ -112,9 +123,9 @@ def _lowest(dtype: np.dtype[Any]) -> int:
     return int(np.iinfo(dtype).min)
 
 
-def _percentiles(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _percentiles(counts: npt.NDArray[np.int64], wanted: tuple[float, ...]) -> npt.NDArray[np.float64]:
     """Of integers from a count of each; between two of them linearly, as numpy does."""
-    ranks = np.array(_PERCENTILES) / 100 * (counts.sum() - 1)
+    ranks = np.array(wanted) / 100 * (counts.sum() - 1)
     upto = np.cumsum(counts)
     below = np.searchsorted(upto, np.floor(ranks), side="right")
     above = np.searchsorted(upto, np.ceil(ranks), side="right")

@@ -93,6 +93,16 @@ def test_percentiles_ignore_a_hot_pixel() -> None:
     assert values[5, 500] == pytest.approx((0.5 - NORMS.mean) / NORMS.std, abs=0.05)
 
 
+def test_percentiles_of_a_large_float_image_are_estimated_from_all_its_columns() -> None:
+    image = np.zeros((600, 16384), np.float32)
+    image[:, 1::64] = 1  # 1.6 % of the pixels, in columns that no multiple of 64 meets
+    image[300:, 2::128] = -1
+    low, high = look(ArrayRows(image)).percentiles
+    assert (low, high) == (0, 1)
+    image[:, 2::64] = -1
+    assert look(ArrayRows(image)).percentiles == (-1, 1)
+
+
 def test_inverting_turns_dark_into_bright() -> None:
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
     np.testing.assert_allclose(normalised(image, invert=True), normalised(255 - image), atol=1e-5)
@@ -121,7 +131,16 @@ def test_twelve_bits_in_a_sixteen_bit_image_are_noticed() -> None:
         (np.array([[0, 4095]], np.uint16), True),
         (np.array([[0, 40000]], np.uint16), False),
         (np.array([[-1000, 1000]], np.int16), True),
+        (np.array([[-3000, 5000]], np.int16), True),
         (np.array([[-10000, 10000]], np.int16), False),
         (np.array([[0, 10]], np.uint8), False),
     ):
         assert look(ArrayRows(image)).uses_little(image.dtype) is expected
+
+
+def test_a_hot_and_a_dead_pixel_do_not_hide_that_an_image_uses_little_of_its_range() -> None:
+    image = np.random.default_rng(1).integers(0, 4096, (100, 100), np.uint16)
+    image[3, 4], image[50, 60] = 65535, 0
+    assert look(ArrayRows(image)).uses_little(image.dtype)
+    image[:2] = 65535  # a fiftieth of the pixels is no accident
+    assert not look(ArrayRows(image)).uses_little(image.dtype)
