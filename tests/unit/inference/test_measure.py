@@ -166,14 +166,20 @@ def test_the_confidence_is_that_of_the_objects_centre() -> None:
 def test_measures_do_not_depend_on_where_bands_begin(
     blobs: NDArray[np.uint32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = table_of(blobs, SIZE_NM)
-    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", blobs.shape[1] * 7)
-    in_bands = table_of(blobs, SIZE_NM)
+    labels, wide = blobs.copy(), int(blobs.max()) + 1
+    labels[205:221] = wide  # from side to side: where a row ends its run must end
+    whole = table_of(labels, SIZE_NM)
+    monkeypatch.setattr("workers.inference.merge.BAND_PIXELS", labels.shape[1] * 7)
+    in_bands = table_of(labels, SIZE_NM)
     for name, column in whole.columns.items():
         if column.dtype.kind == "f":
             np.testing.assert_allclose(in_bands.columns[name], column, rtol=1e-9)
         else:
             np.testing.assert_array_equal(in_bands.columns[name], column)
+    assert whole.columns["label"][-1] == wide
+    box = [whole.columns[f"bbox_{side}_px"][-1] for side in ("y0", "x0", "y1", "x1")]
+    assert box == [205, 0, 221, labels.shape[1]]
+    assert whole.columns["feret_min_px"][-1] == 16
 
 
 def test_an_object_in_pieces_is_measured_as_one_whatever_lies_between(

@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from obstore.store import MemoryStore
 
 from emserve.cards import Catalogue, ModelCard
 from emserve.params import Parameters
 from tests.pictures import phantom
 from tests.sheets import all_labels, sheet_of
+from tests.stored_labels import write_labels
+from workers.images.label_map import open_labels
 from workers.inference.centres import find_centres
 from workers.inference.engine import Engine
 from workers.inference.grouping import Grouping
 from workers.inference.maps import Maps
-from workers.inference.measure import ObjectTable
+from workers.inference.measure import ObjectTable, Scene, measure
 from workers.inference.merge import Labels, harden
 from workers.inference.pipeline import Request2D, Segmentation, find_objects, segment
 from workers.inference.preprocess import IntensityRange, choose_levels, look, normalise
@@ -256,6 +259,52 @@ def test_centres_without_foreground_give_no_object(
         workspace, full(grid) * np.uint8(0), np.ones(grid, np.float32), np.zeros((2, *grid), np.float32)
     )
     assert labels_of(maps, card, workspace).max() == 0
+
+
+def test_for_classes_alone_there_is_neither_heat_nor_an_offset_to_group_by(
+    card: ModelCard, engine: Engine, tmp_path: Path
+) -> None:
+    with Workspace(tmp_path) as workspace:
+        found = run(GREY, {"semantic_only": True}, card, engine, workspace)
+        np.testing.assert_array_equal(np.unique(all_labels(found.labels)), [0, 1])
+        for name in ("heat", "offsets"):
+            assert (tmp_path / f"{name}-0.sheet").stat().st_size == 0
+    assert np.isnan(found.objects.columns["centre_confidence"]).all()
+
+
+def test_classes_alone_are_those_of_the_network_whatever_the_heat_map_says(
+    grid: tuple[int, int], card: ModelCard, workspace: Workspace
+) -> None:
+    random = np.random.default_rng(3)
+    classes = (random.random((grid[0] * STEP, grid[1] * STEP)) < 0.5).astype(np.uint8)
+    heat, offsets = random.random(grid, np.float32), random.normal(0, 9, (2, *grid)).astype(np.float32)
+    labels = labels_of(maps_of(workspace, classes, heat, offsets), card, workspace, semantic_only=True)
+    np.testing.assert_array_equal(labels, classes)
+
+
+def test_seventy_thousand_objects_are_grouped_measured_and_stored(
+    card: ModelCard, workspace: Workspace
+) -> None:
+    side, square = 265, STEP - 1  # pixels; between squares there is background
+    classes = np.tile(np.pad(np.ones((square, square), np.uint8), (0, 1)), (side, side))
+    heat, offsets = np.ones((side, side), np.float32), np.zeros((2, side, side), np.float32)
+    maps = maps_of(workspace, classes, heat, offsets)
+    merged, confidence = find_objects(maps, Parameters(), card, workspace)
+    grey = ArrayRows(np.arange(classes.size, dtype=np.float32).reshape(classes.shape))
+    objects = measure(merged, Scene(grey, None, card.class_names, confidence))
+    labels = all_labels(merged)
+    expected = 1 + np.arange(side**2).reshape(side, side).repeat(STEP, 0).repeat(STEP, 1)
+    np.testing.assert_array_equal(labels, np.where(classes > 0, expected, 0))
+    np.testing.assert_array_equal(objects.columns["label"], np.arange(1, side**2 + 1))
+    np.testing.assert_array_equal(objects.columns["area_px"], np.full(side**2, square**2))
+    middle = STEP * np.arange(side) + (square - 1) / 2
+    np.testing.assert_allclose(objects.columns["centroid_y_px"], middle.repeat(side))
+    np.testing.assert_allclose(objects.columns["centroid_x_px"], np.tile(middle, side))
+    store = MemoryStore()
+    write_labels(store, "labels.zarr", labels, None)
+    stored = open_labels(store, "labels.zarr").array
+    assert stored.dtype == np.uint32
+    np.testing.assert_array_equal(stored[:], labels)
 
 
 def test_scattered_pixels_are_objects_of_one_pixel(

@@ -13,12 +13,14 @@ from tests.golden_models import CARDS, card_of, engine_of, folded_network, plain
 from tests.partition import agreement
 from tests.sheets import all_labels
 from workers.inference.pipeline import Request2D, segment
-from workers.inference.preprocess import choose_levels, look, normalise
+from workers.inference.preprocess import FloatImage, Shrunk, choose_levels, look, normalise
 from workers.inference.rows import ArrayRows, Workspace
 from workers.models.point_rend import PointRend
 from workers.models.registry import build
 from workers.models.released import from_released
 from workers.models.weights import outline
+
+MITONETS = ("MitoNet_v1", "MitoNet_v1_mini")
 
 
 def image_of(name: str, goldens: Path) -> NDArray[Any]:
@@ -35,7 +37,7 @@ def test_the_keys_and_shapes_are_those_of_the_training_network(model: str, golde
     assert ours == shapes_of(model, goldens)
 
 
-@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+@pytest.mark.parametrize("model", MITONETS)
 def test_the_keys_of_a_released_archive_all_find_their_place(model: str, goldens: Path) -> None:
     shapes = shapes_of(model, goldens, "_fused_export")
     tensors = {key: torch.zeros(shape) for key, shape in shapes.items()}
@@ -43,7 +45,7 @@ def test_the_keys_of_a_released_archive_all_find_their_place(model: str, goldens
     assert all(not tensor.is_meta for tensor in network.state_dict().values())
 
 
-@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
+@pytest.mark.parametrize("model", MITONETS)
 def test_folding_changes_the_outputs_by_rounding_only(model: str, goldens: Path) -> None:
     image = torch.randn(1, 1, 128, 128, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -54,26 +56,39 @@ def test_folding_changes_the_outputs_by_rounding_only(model: str, goldens: Path)
         assert (getattr(folded, name) - expected).abs().max() <= 1e-3 * expected.std()
 
 
-@pytest.mark.parametrize("fine", [False, True], ids=["coarse", "fine"])
-@pytest.mark.parametrize("model", ["MitoNet_v1", "MitoNet_v1_mini"])
-def test_raw_heads_are_those_of_the_reference(model: str, fine: bool, goldens: Path) -> None:
-    card = card_of(model)
-    image = image_of("a256u8", goldens)  # needs no padding
-    levels = choose_levels(image.dtype, look(ArrayRows(image)), "dtype", invert=False)
-    heads = engine_of(model, goldens).predict(
-        normalise(image, card.norms, levels)[None], fine_boundaries=fine
-    )
-    with np.load(goldens / f"e2e2d_{model}_a256u8.npz") as file:
-        prefix = "raw_fine" if fine else "raw_default"
-        centres = file[f"{prefix}_ctr_hmp"]
+RAW = [  # model, image and case: those whose raw heads the golden data has
+    *((model, "a256u8", case) for model in MITONETS for case in ("default", "fine", "scale2")),
+    *((model, "b512u8", "default") for model in MITONETS),
+    *((model, "d300x421u8", case) for model in MITONETS for case in ("default", "scale2")),
+    ("NucleoNet_base_v2", "d300x421u8", "default"),
+    ("DropNet_base_v1", "d300x421u8", "default"),
+]
+
+
+@pytest.mark.parametrize(("model", "image", "case"), RAW)
+def test_raw_heads_are_those_of_the_reference(model: str, image: str, case: str, goldens: Path) -> None:
+    factor = 2 if case == "scale2" else 1
+    shown = prepared(image, model, factor, goldens)
+    heads = engine_of(model, goldens).predict(shown[None], factor, fine_boundaries=case == "fine")
+    with np.load(goldens / f"e2e2d_{model}_{image}.npz") as file:
+        centres = file[f"raw_{case}_ctr_hmp"]
         np.testing.assert_allclose(heads.centres[0], centres, atol=1e-3 * float(centres.std()), rtol=0)
         # Offsets run to 30 pixels here, and a random network amplifies rounding: the same network in
         # float64 is 3e-3 away from the reference's float32. So their scale is the measure.
-        offsets = file[f"{prefix}_offsets"]
+        offsets = file[f"raw_{case}_offsets"]
         np.testing.assert_allclose(heads.offsets[0], offsets, atol=1e-3 * float(offsets.std()), rtol=0)
-        expected = 1 / (1 + np.exp(-file[f"{prefix}_sem_logits"].astype(np.float64)))
+        expected = 1 / (1 + np.exp(-file[f"raw_{case}_sem_logits"].astype(np.float64)))
     # PointRend refines the 8192 least certain points; which ones come last depends on rounding.
-    assert np.mean(np.abs(heads.render(0, len(image))[0] - expected) > 1e-3) <= 0.005
+    assert np.mean(np.abs(heads.render(0, len(shown))[0] - expected) > 1e-3) <= 0.005
+
+
+def prepared(name: str, model: str, factor: int, goldens: Path) -> FloatImage:
+    """The image as the network is shown it: shrunk, normalised and padded with the mean grey."""
+    card, image = card_of(model), image_of(name, goldens)
+    small = Shrunk(ArrayRows(image), factor)
+    levels = choose_levels(image.dtype, look(ArrayRows(image)), "dtype", invert=False)
+    grey = normalise(small.read(0, small.shape[0]), card.norms, levels)
+    return np.pad(grey, [(0, -side % card.padding_factor) for side in grey.shape])
 
 
 CASES: dict[str, dict[str, Any]] = {
