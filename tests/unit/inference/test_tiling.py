@@ -35,6 +35,21 @@ def test_tiles_lie_where_the_reference_puts_them(
         np.testing.assert_array_equal(ours, file[name])
 
 
+@pytest.mark.parametrize("tile", [1024, 1280, 2048])
+@pytest.mark.parametrize("length", [3000, 5000, 5001, 16384])
+def test_large_tiles_lie_there_on_the_grid_of_the_network(length: int, tile: int) -> None:
+    """Of the padded length, and rounded down."""
+    axis = Cut(tile, 16, 16).axis(length)
+    assert axis.length == -(-length // 16) * 16
+    border = min(128, tile // 10)  # the reference's
+    assert axis.starts == tuple(start // 16 * 16 for start in tile_starts(axis.length, tile, border))
+
+
+def test_where_the_length_is_padded_the_last_tile_begins_after_the_references() -> None:
+    assert tile_starts(5001, 1024, 102)[-1] == 3977
+    assert Cut(1024, 16, 16).axis(5001).starts[-1] == 3984
+
+
 @pytest.mark.parametrize(
     ("tile", "shared"), [(256, 128), (384, 192), (512, 204), (1024, 204), (1280, 256), (4096, 256)]
 )
