@@ -40,7 +40,8 @@ def test_a_job_that_loses_the_storage_begins_again_once_it_is_back(shaken: Runni
         path = f"/v1/jobs/{job['id']}"
         child = shaken.child().pid
         with _away(jobs):
-            while "the storage went away" not in shaken.log.read_text() and time.monotonic() < deadline:
+            while "storage or scratch folder went away" not in shaken.log.read_text():
+                assert time.monotonic() < deadline
                 time.sleep(0.1)
             refused(http.get(path), 503, "storage-unavailable")
         job = ended(http, http.get(path).json())
