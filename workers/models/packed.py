@@ -164,8 +164,8 @@ class PackedPoints(nn.Module):
 class PackedPointHead(nn.Module):
     """A `PointHead` in bf16 whose layers hand the coarse logits on to each other.
 
-    To lay them beside the output of a layer, before the next, takes a third as long as the layer. A logit
-    passes ReLU as two numbers: what it is above zero, and below.
+    To lay them beside each layer's output takes a good part of the layer's time. A logit passes ReLU as two
+    numbers: what it is above zero, and below.
     """
 
     def __init__(self, head: PointHead) -> None:
@@ -174,35 +174,28 @@ class PackedPointHead(nn.Module):
         features, self._classes = hidden[0].out_channels, predictor.out_channels
         self._spare = -(features + 2 * self._classes) % _POINT_CHANNELS
         handed_on = torch.eye(features + 2 * self._classes + self._spare)[features:]
-        self._layers = [
-            (
-                _for_points(torch.cat((self._spread(layer), handed_on))),
-                None if layer.bias is None else F.pad(layer.bias, (0, len(handed_on))),
-            )
-            for layer in hidden
-        ]
-        self._predictor = _for_points(self._spread(predictor)), predictor.bias
+        self._layers = nn.Sequential(
+            *(PackedPoints(self._widened(layer, handed_on), "relu") for layer in hidden),
+            PackedPoints(self._widened(predictor, handed_on[:0]), "none"),
+        )
 
     def forward(self, features: Tensor, coarse: Tensor) -> Tensor:
         """As `PointHead` does."""
         nothing = coarse.new_zeros(()).expand(*coarse.shape[:2], self._spare)
-        x = torch.cat((features, coarse.relu(), (-coarse).relu(), nothing), dim=2)
-        for weight, bias in self._layers:
-            x = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self._predictor, "none", [], "")
+        y: Tensor = self._layers(torch.cat((features, coarse.relu(), (-coarse).relu(), nothing), dim=2))
         return y
 
-    def _spread(self, layer: PointLinear) -> Tensor:
-        """The weights of `layer` for logits in two parts."""
-        weight = layer.weight.detach()[:, :, 0].float()
+    def _widened(self, layer: PointLinear, handed_on: Tensor) -> PointLinear:
+        """`layer` for logits in two parts; the rows of `handed_on` are outputs of their own."""
+        learnt = layer.state_dict()
+        weight = learnt["weight"][:, :, 0].float()
         of_features, of_logits = weight[:, : -self._classes], weight[:, -self._classes :]
-        return F.pad(torch.cat((of_features, of_logits, -of_logits), dim=1), (0, self._spare))
-
-
-def _for_points(weight: Tensor) -> Tensor:
-    """`weight` (out, in) in bf16, as oneDNN's kernels read it."""
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16())
-    return packed
+        weight = F.pad(torch.cat((of_features, of_logits, -of_logits), dim=1), (0, self._spare))
+        weight = torch.cat((weight, handed_on))
+        wide = PointLinear(weight.shape[1], weight.shape[0]).bfloat16()
+        bias = F.pad(learnt["bias"], (0, len(handed_on)))
+        wide.load_state_dict({"weight": weight[:, :, None], "bias": bias})
+        return wide
 
 
 class ShiftedSum(nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from emserve.cards import Catalogue, ModelCard
+from emserve.cards import ModelCard
 from emserve.jobs import Stage
 from emserve.params import Parameters
 from tests.golden_models import card_of, engine_of
@@ -26,7 +26,6 @@ from workers.inference.volume.pipeline import segment_volume
 from workers.inference.volume.plane import PLANES
 from workers.inference.volume.ranges import cut
 from workers.inference.volume.request import Request3D, Segmentation3D
-from workers.models.weights import load_card
 
 Volume = NDArray[Any]
 Step = tuple[Stage, int, int]
@@ -51,15 +50,6 @@ def test_a_stack_is_divided_as_the_reference_divides_it(
     engine = engine_of("MitoNet_v1_mini", goldens)
     found = segment_volume(request, engine, workspace, mini_ledger, lambda *_: None)
     assert agreement(found.labels.read(0, len(volume)), expected) >= 0.9999
-
-
-@pytest.fixture(scope="module")
-def starter() -> tuple[ModelCard, Engine]:
-    catalogue = Catalogue(Path("no such folder"))
-    card = catalogue.runnable("mitonet@starter")
-    weights = catalogue.weights(card)
-    assert weights is not None
-    return card, Engine(load_card(card, weights))
 
 
 @pytest.fixture(scope="module")
