@@ -11,6 +11,7 @@ from emserve.jobs import JobWarning, Stage
 from emserve.params import Parameters
 from workers.inference.centres import find_centres
 from workers.inference.engine import Engine
+from workers.inference.grey_range import warn_of_range
 from workers.inference.grouping import Grouping
 from workers.inference.holes import fill_holes
 from workers.inference.maps import SMALLEST_TILE, Look, Maps, infer_within_memory
@@ -26,12 +27,6 @@ OnProgress = Callable[[Stage, int, int, str], None]
 LARGEST_WHOLE = 2048
 """Side, in pixels of the network's input, up to which an image is inferred whole with `tile_size` auto."""
 AUTO_TILE = 1024
-
-LOW_DYNAMIC_RANGE = JobWarning(
-    code="low-dynamic-range",
-    detail="The image uses less than an eighth of the range of its data type, so it looks nearly constant to "
-    'the network. Set `intensity_range` to "percentile" or to the camera\'s own range, such as [0, 4095].',
-)
 
 
 @dataclass(frozen=True)
@@ -182,12 +177,8 @@ def drop_small(labels: Merged, objects: ObjectTable, params: Parameters) -> tupl
 
 
 def _warnings(request: Request2D, values: GreyValues, smaller: Look | None) -> tuple[JobWarning, ...]:
-    warnings = []
-    if request.params.intensity_range == "dtype" and values.uses_little(request.image.dtype):
-        warnings.append(LOW_DYNAMIC_RANGE)
-    if smaller is not None:
-        warnings.append(low_device_memory(smaller, "image"))
-    return tuple(warnings)
+    warnings = warn_of_range(request.image.dtype, values, request.params.intensity_range)
+    return warnings if smaller is None else (*warnings, low_device_memory(smaller, "image"))
 
 
 def low_device_memory(look: Look, what: str) -> JobWarning:

@@ -21,7 +21,6 @@ _ALL_BUT_A_FEW = (0.1, 99.9)  # percentiles; a hot pixel says nothing of the ran
 _SAMPLES = 1 << 22  # of a float image, whose percentiles are estimated from evenly spread pixels
 _BAND_PIXELS = 1 << 22
 _LARGEST, _EQUAL = 1e38, 1e-30  # grey values beyond the one, and closer than the other, overflow in float32
-_NARROW = 1 / 8  # an image of 16 bits that uses less of its range than this looks constant to the network
 
 
 class ImageValues(UserError):
@@ -52,10 +51,6 @@ class GreyValues:
     darkest: float
     brightest: float
     """Without a thousandth of the pixels at either end."""
-
-    def uses_little(self, dtype: np.dtype[Any]) -> bool:
-        """Whether an image of 16 bits uses less than an eighth of the range of its data type."""
-        return dtype.itemsize == 2 and self.brightest - self.darkest < _NARROW * 0xFFFF
 
 
 def look(image: Rows) -> GreyValues:

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emserve.cards import Norms
+from workers.inference.grey_range import warn_of_range
 from workers.inference.preprocess import (
     FloatImage,
     GreyImage,
@@ -126,6 +127,11 @@ def test_values_that_are_no_numbers_are_refused_with_their_place(value: float) -
         look(ArrayRows(image))
 
 
+def _codes(image: NDArray[Any], intensity_range: IntensityRange) -> list[str]:
+    values = look(ArrayRows(image))
+    return [warning.code for warning in warn_of_range(image.dtype, values, intensity_range)]
+
+
 def test_twelve_bits_in_a_sixteen_bit_image_are_noticed() -> None:
     for image, expected in (
         (np.array([[0, 4095]], np.uint16), True),
@@ -135,12 +141,43 @@ def test_twelve_bits_in_a_sixteen_bit_image_are_noticed() -> None:
         (np.array([[-10000, 10000]], np.int16), False),
         (np.array([[0, 10]], np.uint8), False),
     ):
-        assert look(ArrayRows(image)).uses_little(image.dtype) is expected
+        assert _codes(image, "dtype") == ["low-dynamic-range"] * expected
 
 
 def test_a_hot_and_a_dead_pixel_do_not_hide_that_an_image_uses_little_of_its_range() -> None:
     image = np.random.default_rng(1).integers(0, 4096, (100, 100), np.uint16)
     image[3, 4], image[50, 60] = 65535, 0
-    assert look(ArrayRows(image)).uses_little(image.dtype)
+    assert _codes(image, "dtype") == ["low-dynamic-range"]
     image[:2] = 65535  # a fiftieth of the pixels is no accident
-    assert not look(ArrayRows(image)).uses_little(image.dtype)
+    assert not _codes(image, "dtype")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "intensity_range", "noticed"),
+    [
+        (np.uint16, (0.0, 65535.0), True),
+        (np.uint16, (0.0, 4095.0), False),
+        (np.uint16, (0.0, 1.0), True),  # all is white
+        (np.uint8, (20000.0, 30000.0), True),  # all is black
+        (np.uint8, (50.0, 150.0), False),
+        (np.float32, (0.0, 1e6), True),
+        (np.float32, (-300.0, 300.0), False),
+    ],
+)
+def test_grey_values_that_lie_outside_of_what_is_in_the_image_are_noticed(
+    dtype: type[np.generic], intensity_range: tuple[float, float], noticed: bool
+) -> None:
+    top = 4096 if dtype is np.uint16 else 256
+    image = np.random.default_rng(1).integers(0, top, (100, 100)).astype(dtype)
+    assert _codes(image, intensity_range) == ["low-dynamic-range"] * noticed
+
+
+def test_an_image_that_is_nearly_all_empty_has_no_percentiles_to_go_by() -> None:
+    image = np.zeros((100, 100), np.uint8)
+    image[40:48, 40:50] = 200  # 80 of 10,000 pixels
+    values = look(ArrayRows(image))
+    (warning,) = warn_of_range(image.dtype, values, "percentile")
+    assert "both 0" in warning.detail
+    assert "[0, 200]" in warning.detail
+    image[:2] = 100
+    assert not _codes(image, "percentile")

@@ -7,8 +7,9 @@ import numpy as np
 from emserve.jobs import JobWarning, Stage
 from emserve.params import Parameters
 from workers.inference.engine import Engine
+from workers.inference.grey_range import warn_of_range
 from workers.inference.measure import ObjectTable
-from workers.inference.pipeline import LOW_DYNAMIC_RANGE, OnProgress, low_device_memory
+from workers.inference.pipeline import OnProgress, low_device_memory
 from workers.inference.preprocess import Census, GreyValues
 from workers.inference.rows import Workspace, bands
 from workers.inference.volume.clusters import Rule
@@ -141,10 +142,6 @@ def _census(request: Request3D, steps: Steps) -> GreyValues:
 
 
 def _warnings(request: Request3D, values: GreyValues, views: list[View]) -> tuple[JobWarning, ...]:
-    warnings = []
-    if request.params.intensity_range == "dtype" and values.uses_little(request.source.dtype):
-        warnings.append(LOW_DYNAMIC_RANGE)
+    warnings = warn_of_range(request.source.dtype, values, request.params.intensity_range)
     smaller = next((view.smaller for view in views if view.smaller is not None), None)
-    if smaller is not None:
-        warnings.append(low_device_memory(smaller, "volume"))
-    return tuple(warnings)
+    return warnings if smaller is None else (*warnings, low_device_memory(smaller, "volume"))
