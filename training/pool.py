@@ -32,11 +32,12 @@ class CannotFill(Exception):
 def fill(folder: Path, count: int) -> None:
     """Make phantoms until `folder` holds `count` of them; those that are there stay.
 
-    Several processes may fill one folder. Raises OtherGenerator as `check` does, CannotFill where the disk is
-    full or the folder cannot be written.
+    Several processes may fill one folder: each takes the seeds in an order of its own. Raises OtherGenerator
+    as `check` does, CannotFill where the disk is full or the folder cannot be written.
     """
     check(folder)
-    for seed in track(range(FIRST_SEED, FIRST_SEED + count), "phantoms"):
+    later = FIRST_SEED + 1 + np.random.default_rng().permutation(max(0, count - 1))
+    for seed in track([FIRST_SEED, *later.tolist()][:count], "phantoms"):
         path = folder / f"{seed}.npz"
         if not path.exists():
             content = _file_of(_phantom(seed))

@@ -79,7 +79,8 @@ STARTERS = {
             crops=40_000,
             defaults={"confidence_thr": 0.35, "min_distance_object_centers": 5, "min_size": 500},
             weaknesses="Droplets under 0.25 micrometres, droplets that differ from cytoplasm by little; it "
-            "takes round, dark mitochondria for droplets.",
+            "takes some dark granules and mitochondria, and corners of bright resin, for droplets, more so "
+            "in volumes.",
             # Most droplets are seen in a few slices only.
             stack_defaults={"min_slice_size": 200, "min_size": 1000, "min_extent": 2},
         ),

@@ -1,6 +1,6 @@
 """The README's picture, out of a folder that `emserve demo` filled: the phantom and what was found in it.
 
-emserve demo --seed 43 --out /tmp/demo
+emserve demo --seed 42 --out /tmp/demo
 python docs/images/make_demo.py /tmp/demo docs/images/demo.png
 """
 

@@ -19,7 +19,7 @@ class View:
     """None: the seed chooses."""
 
 
-_FIRST_VIEWS = {"mito": View(43), "nuclei": View(27, 30.0), "lipid": View(47, 10.0)}
+_FIRST_VIEWS = {"mito": View(42), "nuclei": View(36, 30.0), "lipid": View(42, 10.0)}
 """By class: images with several of its objects. Seldom has a small image a nucleus, or a droplet, at all."""
 
 

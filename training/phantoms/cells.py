@@ -164,8 +164,9 @@ def draw_cells(rng: np.random.Generator, frame: Frame, tissue: Tissue) -> Cells:
     outside[somata] = False
     outside[len(owner) :] = [layer == 1 for _ in vessels for layer in (0, 1)]
     tone = rng.normal(0, rng.uniform(0.01, 0.07), total)
-    # Less dark than mitochondria, or a thin dark process would be one.
     tone[rng.random(total) < 0.1] -= min(0.2, max(0.05, rng.uniform(0.2, 0.65) * tissue.contrast))
+    # A thin process as dark as mitochondria would be one.
+    tone = np.maximum(tone, -max(0.05, 0.45 * tissue.contrast))
     tone[outside] = rng.uniform(0.86, 1.0) - tissue.cytoplasm
     sheath = rng.uniform(0.05, 0.24, total) * tissue.cell_nm * (rng.random(total) < tissue.myelin)
     sheath[somata] = 0

@@ -62,6 +62,7 @@ def place_droplets(
             way = unit(rng.standard_normal(3) * (0.4, 1, 1))
             points[index] = points[index - 1] + packing * 1.01 * (radii[index - 1] + radii[index]) * way
     place = cells.locate(points)
+    tones = cells.tone[place.cell]
     tone, spread = _draw_tone(rng, tissue), rng.choice([0.01, 0.05])
     # A dark line around a bright inside would be the membrane of a vacuole.
     rim = rng.uniform(-0.25 if tone < tissue.cytoplasm else -0.06, 0.15)
@@ -70,13 +71,15 @@ def place_droplets(
     for chosen in np.flatnonzero(place.room > 0.8 * radii):
         index = int(chosen)
         radius = float(radii[index])
-        around = tissue.cytoplasm + float(cells.tone[place.cell[index]])
-        if abs(tone - around) < _LEAST_CONTRAST:
+        own, cell_tone = tone + rng.normal(0, spread), float(tones[index])
+        if abs(own - tissue.cytoplasm - cell_tone) < _LEAST_CONTRAST:
+            continue
+        if abs(own - tissue.matrix(cell_tone)) < _LEAST_FROM_MATRIX:
             continue
         body = ball(points[index], radius, rng.normal(0, 0.12 * radius, 3))
         if crowd.admit(body, packing):
             uneven = Waves.draw(rng, 0.8 * radius, 8)
-            skin = Droplet(tone + rng.normal(0, spread), rim, rim_nm, shading, uneven)
+            skin = Droplet(own, rim, rim_nm, shading, uneven)
             bodies.append(Body(Organelle.DROPLET, body, skin, int(place.cell[index]), 15))
     return bodies
 

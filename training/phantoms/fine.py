@@ -28,7 +28,7 @@ class Layer(Protocol):
 
 def draw_layers(rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: Cells) -> list[Layer]:
     """The fine structures of a specimen."""
-    layers: list[Layer] = [_draw_clouds(rng)]
+    layers: list[Layer] = [_draw_clouds(rng, tissue)]
     if tissue.reticulum > 0.1:
         layers.append(_draw_reticulum(rng, tissue.reticulum))
     if tissue.wraps > 0.1:
@@ -48,7 +48,10 @@ def draw_layers(rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: C
 
 @dataclass(frozen=True)
 class Clouds:
-    """Where the cytoplasm is denser, and dark fuzz at membranes: synapses, slants."""
+    """Where the cytoplasm is denser, and dark fuzz at membranes: synapses, slants.
+
+    Neither is as dark as mitochondria are, or it would be one whose membranes do not show.
+    """
 
     clouds: Waves
     strength: float
@@ -65,12 +68,13 @@ class Clouds:
         canvas.image -= np.float32(self.darkness) * spots * near
 
 
-def _draw_clouds(rng: np.random.Generator) -> Clouds:
+def _draw_clouds(rng: np.random.Generator, tissue: Tissue) -> Clouds:
+    most = max(0.06, 0.6 * tissue.contrast)
     return Clouds(
         Waves.draw(rng, rng.uniform(100, 500), 40),
-        rng.uniform(0, 0.04),
+        min(rng.uniform(0, 0.04), 0.25 * most),
         Waves.draw(rng, rng.uniform(80, 250), 64),
-        float(rng.choice([0.0, rng.uniform(0.1, 0.3)])),
+        min(float(rng.choice([0.0, rng.uniform(0.1, 0.3)])), most),
         rng.uniform(40, 200),
     )
 

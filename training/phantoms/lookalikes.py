@@ -18,6 +18,8 @@ _MOST = 140
 _MEMBRANE_NM = 8.0
 _LARGE_NM = 90.0  # radius from which a granule could be a droplet
 _PLAINLY_BRIGHT = 0.06
+_LEAST_FROM_MATRIX = 0.1
+_BLOOD_CELL_NM = 1300.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ def place_granules(
     for body, cell in _scatter(rng, frame, cells, crowd, tissue.granules, median):
         radius = float(body.radii.max())
         # Large ones are never as even as lipid, and patches must show: not finer than pixels, not all black.
+        # None is as grey as a matrix: a thin mitochondrion whose cristae do not show is no more than that.
         large = radius > _LARGE_NM
+        darkest = 0.14 if large else 0.02
+        tone = max(darkest, tissue.membrane + darkness + rng.normal(0, 0.07))
         skin = Filling(
-            tone=max(0.14 if large else 0.02, tissue.membrane + darkness + rng.normal(0, 0.07)),
+            tone=tissue.off_matrix(tone, float(cells.tone[cell]), _LEAST_FROM_MATRIX, darkest),
             patches=rng.choice([0.1, 0.18]) if large else rng.choice([0.01, 0.06, 0.16]),
             patch_waves=Waves.draw(rng, max(12.0, rng.uniform(0.3 if large else 0.15, 0.6) * radius), 14),
             membrane=rng.uniform(0, 1),
@@ -125,6 +130,20 @@ def _scatter(
     return found
 
 
+@dataclass(frozen=True)
+class Filler:
+    """Bodies of one kind that lie in a lumen."""
+
+    radius_nm: float
+    elongation: float
+    """Deviation of their length from a ball's, in radii."""
+    tone: float
+    """Brightness."""
+    patches: float
+    """Deviation of the patches inside."""
+    kind: Organelle
+
+
 def place_in_lumen(rng: np.random.Generator, frame: Frame, tissue: Tissue, cells: Cells) -> list[Body]:
     """Microvilli and debris outside cells, blood cells in vessels."""
     crowd = Crowd()
@@ -132,32 +151,31 @@ def place_in_lumen(rng: np.random.Generator, frame: Frame, tissue: Tissue, cells
     share = rng.choice([0.0, 0.12, 0.4])
     layers = 1 + frame.extent_nm[0] / (2 * radius)
     count = min(int(share * frame.area_um2 * layers * 1e6 / (np.pi * radius**2)), frame.most(4 * _MOST))
+    # Dark ones are long and mottled: a round, even one would be a lipid droplet.
+    villi = Filler(radius, 0.4, tissue.cytoplasm - 0.02, 0.01, Organelle.VACUOLE)
+    blood = Filler(_BLOOD_CELL_NM, 0.9, tissue.membrane + rng.uniform(0.05, 0.25), 0.06, Organelle.GRANULE)
     bodies = [
-        *_fill_lumen(rng, frame, cells, crowd, count, radius, tissue.cytoplasm - 0.02),
-        *_fill_lumen(rng, frame, cells, crowd, 6, 1300, tissue.membrane + rng.uniform(0, 0.25)),
+        *_fill_lumen(rng, frame, cells, crowd, count, villi),
+        *_fill_lumen(rng, frame, cells, crowd, 6, blood),
     ]
     return bodies[: frame.most(_MOST)]
 
 
 def _fill_lumen(
-    rng: np.random.Generator,
-    frame: Frame,
-    cells: Cells,
-    crowd: Crowd,
-    count: int,
-    radius_nm: float,
-    tone: float,
+    rng: np.random.Generator, frame: Frame, cells: Cells, crowd: Crowd, count: int, filler: Filler
 ) -> list[Body]:
     if not count or not cells.outside.any():
         return []
-    points = frame.scatter(rng, count, 0.6 * radius_nm)
+    points = frame.scatter(rng, count, 0.6 * filler.radius_nm)
     place = cells.locate(points)
     bodies = []
-    for index in np.flatnonzero(cells.outside[place.cell] & (place.edge > 0.8 * radius_nm)):
-        radius = radius_nm * float(np.exp(rng.normal(0, 0.2)))
-        body = ball(points[index], radius, rng.normal(0, 0.4 * radius, 3))
+    for index in np.flatnonzero(cells.outside[place.cell] & (place.edge > 0.8 * filler.radius_nm)):
+        radius = filler.radius_nm * float(np.exp(rng.normal(0, 0.2)))
+        body = ball(points[index], radius, rng.normal(0, filler.elongation * radius, 3))
         if crowd.admit(body, 1.0):
-            waves = Waves.draw(rng, 0.5 * radius, 8)
-            skin = Filling(tone + rng.normal(0, 0.03), 0.01, waves, rng.uniform(0.5, 1), 0.0, 0.0)
-            bodies.append(Body(Organelle.VACUOLE, body, skin, int(place.cell[index])))
+            # Patches are no coarser than those of granules, however large the body.
+            waves = Waves.draw(rng, min(0.5 * radius, 150.0), 24)
+            tone, membrane = filler.tone + rng.normal(0, 0.03), rng.uniform(0.5, 1)
+            skin = Filling(tone, filler.patches, waves, membrane, 0.0, 0.0)
+            bodies.append(Body(filler.kind, body, skin, int(place.cell[index])))
     return bodies

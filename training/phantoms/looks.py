@@ -41,6 +41,9 @@ _LIMITS = {
 }
 _SHARES = (0.28, 0.16, 0.32, 0.24)
 _INVERTED = 0.03
+_BLACK = 0.08
+"""Brightness of a scene that no exposure shows darker than black: what differs above it can be told apart."""
+_BRIGHTEST_MEAN = 0.72
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ def photograph(
     for artefact in look.artefacts:
         image = artefact.mark(rng, image)
     image = np.asarray(ndimage.gaussian_filter(image, look.blur_px), np.float32)
-    image = (image - exposure.mean) / exposure.deviation * look.deviation + look.mean
+    below = exposure.mean - _BLACK
+    gain = min(look.deviation / exposure.deviation, _BRIGHTEST_MEAN / below)
+    image = gain * (image - exposure.mean) + max(look.mean, gain * below)
     image = np.clip(image + look.flicker * rng.normal(), 0, 1.2) ** look.gamma
     if look.shading:
         field = smooth_noise(rng, shape, look.shading_scale * max(shape))

@@ -229,7 +229,7 @@ def _pinch(rng: np.random.Generator, tube: Tube) -> Tube:
 def _draw_skin(
     rng: np.random.Generator, tissue: Tissue, habit: Habit, tube: Tube, tone: float
 ) -> Mitochondrion:
-    matrix = tissue.cytoplasm + 0.6 * tone - tissue.contrast + rng.normal(0, 0.025)
+    matrix = tissue.matrix(tone) + rng.normal(0, 0.025)
     if rng.random() < habit.swollen:
         matrix += 0.6 * tissue.contrast
     width = 2 * float(tube.radii.max())
@@ -237,8 +237,9 @@ def _draw_skin(
     period = habit.period_nm * rng.uniform(0.85, 1.2)
     points, radii = tube.samples()
     spots = rng.integers(len(points), size=rng.poisson(1.5) if rng.random() < 0.2 else 0)
-    # Nothing else tells a pale one from a vesicle.
-    openness, reaches = (0.5, (0.8, 2.0)) if tissue.faint else (-0.2, (0.5, 0.8, 2.0))
+    # Nothing else tells a pale one from a vesicle, or a dark one from a lipid droplet.
+    told = tissue.faint or tissue.droplets > 0
+    openness, reaches = (0.5, (0.8, 2.0)) if told else (-0.2, (0.5, 0.8, 2.0))
     return Mitochondrion(
         habit=habit,
         matrix=matrix,

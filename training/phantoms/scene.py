@@ -53,7 +53,7 @@ def draw_scene(rng: np.random.Generator, frame: Frame, tissue: Tissue) -> Scene:
         *place_in_lumen(rng, frame, tissue, cells),
     )
     layers = tuple(draw_layers(rng, frame, tissue, cells))
-    return Scene(frame, tissue, cells, draw_ground(rng), layers, bodies)
+    return Scene(frame, tissue, cells, draw_ground(rng, tissue), layers, bodies)
 
 
 def cut_scene(scene: Scene, index: int, rng: np.random.Generator) -> Cut:

@@ -10,6 +10,7 @@ _FAINT = 0.14
 _LARGE_NM = 420.0
 _COARSE_NM = 11.5
 _THIN_NM = 300.0
+_DARKEST = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,22 @@ class Tissue:
     wraps: float
     """Reticulum around mitochondria."""
     glycogen: float
+
+    def matrix(self, cell_tone: float = 0.0) -> float:
+        """Brightness of the mitochondrial matrix in a cell that is `cell_tone` brighter than others.
+
+        What a dark cell is stained with reaches its mitochondria less.
+        """
+        return self.cytoplasm + 0.6 * cell_tone - self.contrast
+
+    def off_matrix(self, tone: float, cell_tone: float, least: float, darkest: float) -> float:
+        """`tone`, or a brightness on its side of the matrix that differs by `least` from it.
+
+        Where that would be darker than `darkest`, it is one on the brighter side.
+        """
+        matrix = self.matrix(cell_tone)
+        darker = min(tone, matrix - least)
+        return darker if tone < matrix and darker >= darkest else max(tone, matrix + least)
 
     @property
     def faint(self) -> bool:
@@ -184,6 +201,10 @@ def draw_tissue(rng: np.random.Generator, pixel_nm: float) -> Tissue:
     if values["contrast"] < _FAINT:
         values["cristae"] = max(values["cristae"], rng.uniform(0.14, 0.32))
         values["membrane"] = min(values["membrane"], values["cytoplasm"] - 0.32)
+    # Where there are lipid droplets only cristae tell a round, dark mitochondrion from one: they must show.
+    if values["droplets"] > 0:
+        values["cristae"] = max(values["cristae"], rng.uniform(0.1, 0.25))
+        values["contrast"] = min(values["contrast"], values["cytoplasm"] - values["cristae"] - _DARKEST)
     values["contrast"] = min(values["contrast"], values["cytoplasm"] - values["membrane"] - 0.02)
     return Tissue(**values)
 

@@ -63,7 +63,7 @@ def check(labels: Labels, objects: ObjectTable, shape: tuple[int, ...]) -> None:
 
 # ---- whole images -----------------------------------------------------------------------------------
 
-GREY = phantom(seed=4, side=MAX_SIDE).image
+GREY = phantom(seed=9, side=MAX_SIDE).image
 IMAGES: dict[str, NDArray[Any]] = {
     "uint8": GREY,
     "uint16": GREY.astype(np.uint16) * 257,
