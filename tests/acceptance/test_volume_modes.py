@@ -25,7 +25,7 @@ _GAP = 8  # of the montage, in pixels
 @pytest.fixture(scope="module")
 def grey() -> NDArray[np.uint8]:
     """(24, 32, 32) with two mitochondria that all planes show."""
-    return np.ascontiguousarray(make_volume_phantom(1, (32, 96, 96), _VOXEL_NM).image[4:28, 16:48, :32])
+    return np.ascontiguousarray(make_volume_phantom(11, (32, 96, 96), _VOXEL_NM).image[4:28, 32:64, :32])
 
 
 def segmented(http: httpx.Client, image: NDArray[np.uint8], **params: Any) -> Json:

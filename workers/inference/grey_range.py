@@ -7,7 +7,6 @@ import numpy as np
 from emserve.jobs import JobWarning
 from workers.inference.preprocess import GreyValues, IntensityRange
 
-_CODE = "low-dynamic-range"
 _NARROW = 1 / 8  # what uses less of the range than this looks constant to the network
 
 
@@ -22,17 +21,21 @@ def warn_of_range(
     if intensity_range == "dtype":
         used = values.brightest - values.darkest
         if dtype.itemsize == 2 and used < _NARROW * 0xFFFF:
-            return (JobWarning(code=_CODE, detail=_OF_DTYPE),)
+            return _warned(_OF_DTYPE)
     elif intensity_range == "percentile":
         low, high = values.percentiles
         if low == high:
-            return (JobWarning(code=_CODE, detail=_of_percentiles(values)),)
+            return _warned(_of_percentiles(values))
     else:
         low, high = intensity_range
         darkest, brightest = (min(max(value, low), high) for value in (values.darkest, values.brightest))
         if brightest - darkest < _NARROW * (high - low):
-            return (JobWarning(code=_CODE, detail=_of_two_values(values, low, high)),)
+            return _warned(_of_two_values(values, low, high))
     return ()
+
+
+def _warned(detail: str) -> tuple[JobWarning, ...]:
+    return (JobWarning(code="low-dynamic-range", detail=detail),)
 
 
 _OF_DTYPE = (

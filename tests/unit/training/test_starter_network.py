@@ -51,7 +51,7 @@ def test_what_is_new_in_it_learns() -> None:
     config["low_level_channels"] += 16
     larger = filled(config).train()
     larger(torch.randn(2, 1, _SIDE, _SIDE)).coarse_logits.sum().backward()
-    gate = larger.get_parameter("encoder.layer1.2.bn3.weight")
+    gate = larger.get_parameter(f"encoder.layer1.{config['encoder']['blocks'][0] - 1}.bn3.weight")
     assert not gate.any()
     assert gate.grad is not None
     assert gate.grad.any()  # the first step opens the block
