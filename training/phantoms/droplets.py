@@ -13,11 +13,10 @@ from training.phantoms.noise import Waves
 from training.phantoms.organelle import Organelle
 from training.phantoms.shapes import ball
 from training.phantoms.space import Frame
-from training.phantoms.tissue import Tissue
+from training.phantoms.tissue import LEAST_FROM_MATRIX, Tissue
 
 _MOST = 150
 _LEAST_CONTRAST = 0.16
-_LEAST_FROM_MATRIX = 0.1  # a droplet of a mitochondrion's grey would be one without cristae
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def place_droplets(
         own, cell_tone = tone + rng.normal(0, spread), float(tones[index])
         if abs(own - tissue.cytoplasm - cell_tone) < _LEAST_CONTRAST:
             continue
-        if abs(own - tissue.matrix(cell_tone)) < _LEAST_FROM_MATRIX:
+        if abs(own - tissue.matrix(cell_tone)) < LEAST_FROM_MATRIX:
             continue
         body = ball(points[index], radius, rng.normal(0, 0.12 * radius, 3))
         if crowd.admit(body, packing):
@@ -88,6 +87,6 @@ def _draw_tone(rng: np.random.Generator, tissue: Tissue) -> float:
     """Well apart from cytoplasm and matrix: darker where osmium took, brighter where solvents washed out."""
     if rng.random() < 0.6:
         darker = rng.uniform(0.18, 0.6, 8)
-        apart = np.abs(darker - tissue.contrast) > _LEAST_FROM_MATRIX
+        apart = np.abs(darker - tissue.contrast) > LEAST_FROM_MATRIX
         return float(max(0.02, tissue.cytoplasm - darker[np.argmax(apart)]))
     return float(min(1.05, tissue.cytoplasm + rng.uniform(0.18, 0.4)))

@@ -18,7 +18,6 @@ _MOST = 140
 _MEMBRANE_NM = 8.0
 _LARGE_NM = 90.0  # radius from which a granule could be a droplet
 _PLAINLY_BRIGHT = 0.06
-_LEAST_FROM_MATRIX = 0.1
 _BLOOD_CELL_NM = 1300.0
 
 
@@ -70,7 +69,7 @@ def place_granules(
         darkest = 0.14 if large else 0.02
         tone = max(darkest, tissue.membrane + darkness + rng.normal(0, 0.07))
         skin = Filling(
-            tone=tissue.off_matrix(tone, float(cells.tone[cell]), _LEAST_FROM_MATRIX, darkest),
+            tone=tissue.off_matrix(tone, float(cells.tone[cell]), darkest),
             patches=rng.choice([0.1, 0.18]) if large else rng.choice([0.01, 0.06, 0.16]),
             patch_waves=Waves.draw(rng, max(12.0, rng.uniform(0.3 if large else 0.15, 0.6) * radius), 14),
             membrane=rng.uniform(0, 1),

@@ -6,6 +6,9 @@ import numpy as np
 
 Range = tuple[float, float]
 
+LEAST_FROM_MATRIX = 0.1
+"""How far other bodies keep from the matrix: of its grey they would be mitochondria without cristae."""
+
 _FAINT = 0.14
 _LARGE_NM = 420.0
 _COARSE_NM = 11.5
@@ -73,14 +76,14 @@ class Tissue:
         """
         return self.cytoplasm + 0.6 * cell_tone - self.contrast
 
-    def off_matrix(self, tone: float, cell_tone: float, least: float, darkest: float) -> float:
-        """`tone`, or a brightness on its side of the matrix that differs by `least` from it.
+    def off_matrix(self, tone: float, cell_tone: float, darkest: float) -> float:
+        """`tone`, or a brightness on its side of the matrix that is `LEAST_FROM_MATRIX` away from it.
 
         Where that would be darker than `darkest`, it is one on the brighter side.
         """
         matrix = self.matrix(cell_tone)
-        darker = min(tone, matrix - least)
-        return darker if tone < matrix and darker >= darkest else max(tone, matrix + least)
+        darker = min(tone, matrix - LEAST_FROM_MATRIX)
+        return darker if tone < matrix and darker >= darkest else max(tone, matrix + LEAST_FROM_MATRIX)
 
     @property
     def faint(self) -> bool:

@@ -57,8 +57,8 @@ def _of_percentiles(values: GreyValues) -> str:
 
 def _of_two_values(values: GreyValues, low: float, high: float) -> str:
     return (
-        f"Nearly all grey values of the image lie between {values.darkest:g} and {values.brightest:g}. That "
-        f"is less than an eighth of [{low:g}, {high:g}], which `intensity_range` gives, so the image looks "
-        "nearly constant to the network. Set `intensity_range` to the grey values of what it is to see, or "
-        'to "percentile".'
+        f"Nearly all grey values of the image lie between {values.darkest:g} and {values.brightest:g}. Of "
+        f"[{low:g}, {high:g}], which `intensity_range` gives, they use less than an eighth, so the image "
+        "looks nearly constant to the network. Set `intensity_range` to the grey values of what it is to "
+        'see, or to "percentile".'
     )

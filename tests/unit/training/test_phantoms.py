@@ -25,6 +25,7 @@ from training.phantoms import (
 from training.phantoms.organelle import Organelle
 
 _SEEDS = range(12)
+_WIDE_SEEDS = range(16)  # few nuclei are whole in a field
 _VOLUME_SEEDS = range(3)
 _CRUMB = 60
 
@@ -88,10 +89,10 @@ def test_every_label_is_one_piece_that_can_be_seen(seed: int) -> None:
 def test_no_object_is_too_small_to_be_named(structure: Structure, smallest_um2: float) -> None:
     areas_um2 = [
         area_px * made.pixel_size_nm**2 / 1e6
-        for made in (*map(phantom, _SEEDS), *map(wide_phantom, _SEEDS))
+        for made in (*map(phantom, _SEEDS), *map(wide_phantom, _WIDE_SEEDS))
         for area_px in np.bincount(made.truth.of(structure).ravel())[1:]
     ]
-    assert len(areas_um2) >= 10
+    assert len(areas_um2) > 10
     assert min(areas_um2) >= smallest_um2
 
 

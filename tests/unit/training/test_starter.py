@@ -40,6 +40,6 @@ def test_the_page_says_the_scores_of_the_cards() -> None:
 
 
 def test_bf16_gives_the_label_maps_of_fp32() -> None:
-    agreement = measure_agreement(images=24)
-    assert agreement.objects > 650
+    agreement = measure_agreement(images=25)
+    assert agreement.objects > 700
     assert agreement.with_fp32 >= 0.985  # 0.993 where it was measured
